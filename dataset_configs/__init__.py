@@ -1,0 +1,1 @@
+"""Settings of well-known data sets, as YAML."""

@@ -1,0 +1,1 @@
+"""Defaults of the plugin and of its models, as YAML."""

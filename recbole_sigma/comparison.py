@@ -1,0 +1,111 @@
+"""Several models on the same split under the same evaluation, in one table."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import datetime, timezone
+from importlib.metadata import version
+from logging import getLogger
+from pathlib import Path
+
+from recbole_sigma.config import Config
+from recbole_sigma.quick_start import run
+from recbole_sigma.run_files import new_run_id
+
+PACKAGES = ("recbole-sigma", "recbole", "torch", "numpy", "pandas", "scipy")
+
+
+def compare_models(
+    models: list[str],
+    dataset: str,
+    config_file_list: list[str] | None = None,
+    config_dict: dict | None = None,
+    saved: bool = True,
+    argv: tuple[str, ...] = (),
+) -> dict:
+    """Train and test each model, and write the table as Markdown and JSON beside the checkpoints.
+
+    A setting goes to the models that know it. The settings of all models are checked before the first one trains; a
+    model that fails later is reported in its row and the others go on. The files are rewritten after each model.
+
+    Args:
+        models: names of models.
+        dataset, config_file_list, config_dict, saved: as in ``run_recbole_sigma``.
+        argv: settings as ``--key=value``, above all others.
+
+    Returns:
+        ``rows``, one for each model, as ``run_recbole_sigma`` returns it or with ``model`` and ``error``; ``table``, the
+        Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``, ``date``, ``versions``, ``machine``.
+
+    Raises:
+        ConfigError: a setting that no model knows, or a wrong value.
+    """
+    configs = [
+        Config(model, dataset, config_file_list, config_dict, argv, companions=[m for m in models if m != model])
+        for model in models
+    ]
+    stem = Path(configs[0]["checkpoint_dir"]) / new_run_id("comparison", dataset)
+    result = {
+        "dataset": dataset,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "machine": f"{platform.system()} {platform.machine()}, {configs[0]['device']}",
+        "settings": {"models": list(models), "files": config_file_list, "dict": config_dict, "argv": list(argv)},
+        "rows": [],
+        "markdown": f"{stem}.md",
+        "json": f"{stem}.json",
+    }
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for config in configs:
+        try:
+            row = run(config, saved)
+        except Exception as error:
+            getLogger().exception("%s failed", config["model"])
+            row = {"model": config["model"], "error": f"{type(error).__name__}: {error}"}
+        result["rows"].append(row)
+        result["table"] = table(result["rows"], configs[0])
+        Path(result["markdown"]).write_text(f"# {dataset}\n\n{result['table']}", encoding="utf-8")
+        Path(result["json"]).write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
+    return result
+
+
+def table(rows: list[dict], config: Config) -> str:
+    """Markdown table of results of ``run_recbole_sigma``, with the rule of evaluation below it."""
+    metrics = [f"{metric}@{k}" for k in config["topk"] for metric in config["metrics"]]
+    header = ["model", *metrics, "s/epoch", "epochs", "parameters", "seed"]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for row in rows:
+        if "error" in row:
+            reason = row["error"].replace("|", "\\|").splitlines()[0]
+            lines.append([row["model"], f"failed: {reason}", *[""] * (len(header) - 2)])
+            continue
+        test = row["test_result"] or {}
+        lines.append(
+            [
+                row["model"],
+                *(f"{test[metric.lower()]:.4f}" if metric.lower() in test else "" for metric in metrics),
+                f"{row['seconds_per_epoch']:.2f}",
+                str(row["epochs"]),
+                f"{row['parameters']:,}",
+                str(row["seed"]),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    aligned = (
+        " | ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths)))
+        for line in lines
+    )
+    return "".join(f"| {line} |\n" for line in aligned) + f"\n{evaluation_rule(config)}\n"
+
+
+def evaluation_rule(config: Config) -> str:
+    """One sentence on how the results were measured."""
+    mode = config["eval_args"]["mode"]["test"]
+    candidates = "all items" if mode == "full" else f"the candidates of mode {mode}"
+    seen = (
+        "items the user had interacted with before are left out (remove_seen: true)"
+        if config["remove_seen"]
+        else "items the user had interacted with before are ranked as well (remove_seen: false)"
+    )
+    return f"Test results, ranked among {candidates}; {seen}; split {config['eval_args']['split']}."

@@ -1,0 +1,586 @@
+"""Settings: where they come from, and what is refused before anything runs.
+
+From low to high: RecBole's own files, ``properties/overall.yaml``, ``properties/model/<Model>.yaml``,
+``dataset_configs/<dataset>.yaml``, the user's files in order, ``config_dict``, the command line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Sequence
+
+import recbole
+import torch
+import yaml
+from recbole.config import Config as RecBoleConfig
+from recbole.evaluator.register import metric_types, metrics_dict
+from recbole.utils import (
+    EvaluatorType,
+    ModelType,
+    dataset_arguments,
+    evaluation_arguments,
+    general_arguments,
+    get_model,
+    training_arguments,
+)
+
+from recbole_sigma.errors import ConfigError
+from recbole_sigma.settings import check_settings, list_of, nearest, number, rule_for
+
+_RECBOLE = Path(recbole.__file__).parent
+
+# RecBole computes these; a value given by the user would be lost or break it.
+_COMPUTED = {
+    "device": "it follows from use_gpu and gpu_id",
+    "single_spec": "it follows from local_rank",
+    "eval_type": "it follows from metrics",
+    "MODEL_TYPE": "it follows from the model",
+    "MODEL_INPUT_TYPE": "it follows from the model",
+    "valid_neg_sample_args": "it follows from the mode in eval_args",
+    "test_neg_sample_args": "it follows from the mode in eval_args",
+}
+# RecBole trains these on labels and scores them by AUC; what the plugin says about ranking is not for them.
+_LABELLED = (ModelType.CONTEXT, ModelType.DECISIONTREE)
+_FOR_RANKING = ("eval_args", "metrics", "valid_metric", "val_interval")
+
+
+class Config(RecBoleConfig):
+    """RecBole's Config that also reads the plugin's YAML files and refuses what it does not understand.
+
+    Args:
+        model: name or class of the model; by default the key ``model`` of the settings below.
+        dataset: name of the data set; by default the key ``dataset``.
+        config_file_list: YAML files, later ones win. ``eval_args`` is merged with what lies below, key by key.
+        config_dict: settings that win over the files.
+        argv: words of a command line, ``--key=value``, ``--key value`` or ``--flag``, which win over everything.
+            ``sys.argv`` itself is never read.
+
+    Strings of ``config_dict`` and ``argv`` are read as YAML (``1e-4`` is a number, ``[5, 10]`` a list), and stay
+    strings if they are none. Whatever is wrong raises a ConfigError.
+    """
+
+    def __init__(self, model=None, dataset=None, config_file_list=None, config_dict=None, argv: Sequence[str] = ()):
+        self._argv = tuple(argv)
+        self._origins: dict[str, str] = {}
+        self._flags: set[str] = set()
+        try:
+            super().__init__(model, dataset, config_file_list, config_dict)
+        except ConfigError:
+            raise
+        except KeyError as error:
+            raise ConfigError(f"missing key {error}") from error
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ConfigError(str(error)) from error
+
+    def plain_dict(self) -> dict[str, Any]:
+        """The final settings as plain data, for checkpoints and JSON."""
+        return _plain(self.final_config_dict)
+
+    # Reading ---------------------------------------------------------------------------------------------------
+
+    def _build_yaml_loader(self):
+        return _Loader
+
+    def _convert_config_dict(self, config_dict):
+        return {key: _parse(key, value) for key, value in config_dict.items()}
+
+    def _load_config_files(self, file_list):
+        settings: dict[str, Any] = {}
+        for path in [file_list] if isinstance(file_list, (str, os.PathLike)) else file_list or []:
+            layer = _read_user_file(path)
+            self._origins.update(dict.fromkeys(layer, f"in {path}"))
+            _overlay(settings, layer)
+        return settings
+
+    def _load_variable_config_dict(self, config_dict):
+        self._origins.update(dict.fromkeys(config_dict or {}, "in config_dict"))
+        return super()._load_variable_config_dict(config_dict)
+
+    def _load_cmd_line(self):
+        given, self._flags = _split_argv(self._argv)
+        self._origins.update(dict.fromkeys(given, "on the command line"))
+        return self._convert_config_dict(given)
+
+    def _merge_external_config_dict(self):
+        self.external_config_dict = {}
+        for layer in (self.file_config_dict, self.variable_config_dict, self.cmd_config_dict):
+            _overlay(self.external_config_dict, layer)
+
+    def _get_model_and_dataset(self, model, dataset):
+        model = self.external_config_dict.get("model") if model is None else model
+        dataset = self.external_config_dict.get("dataset") if dataset is None else dataset
+        for key, value, example in (("model", model, "SIGMA"), ("dataset", dataset, "ml-100k")):
+            if value is None or value == "":
+                raise ConfigError(
+                    f"no {key} is given; give one as --{key}={example} on the command line, as {key}: {example} in a "
+                    f"YAML file, or as Config({key}={example!r})"
+                )
+        if not isinstance(dataset, str):
+            raise ConfigError(f"dataset is {dataset!r}; expected a name: put it in quotes")
+        return super()._get_model_and_dataset(model if isinstance(model, type) else find_model(model), dataset)
+
+    def _load_internal_config_dict(self, model, model_class, dataset):
+        super()._load_internal_config_dict(model, model_class, dataset)
+        for layer in (
+            _read_own("properties", "overall"),
+            _read_own("properties", "model", model),
+            _read_own("dataset_configs", dataset),
+        ):
+            if model_class.type in _LABELLED:
+                layer = {key: value for key, value in layer.items() if key not in _FOR_RANKING}
+            # RecBole's files ask for the features some models need; ours only for columns of interactions.
+            _overlay(self.internal_config_dict, layer, merged=("eval_args", "load_col"))
+
+    def _get_final_config_dict(self):
+        given = self.external_config_dict
+        final = dict(self.internal_config_dict)
+        _overlay(final, given)
+        if (
+            "train_neg_sample_args" not in given
+            and self.model_class.type == ModelType.SEQUENTIAL
+            and not hasattr(self.model_class, "input_type")
+            and final.get("loss_type") == "CE"
+        ):
+            final["train_neg_sample_args"] = None
+        if "load_col" not in given:
+            names = {
+                "user_id": final["USER_ID_FIELD"],
+                "item_id": final["ITEM_ID_FIELD"],
+                "rating": final["RATING_FIELD"],
+                "timestamp": final["TIME_FIELD"],
+            }
+            final["load_col"] = {
+                suffix: [names.get(column, column) for column in columns]
+                for suffix, columns in final["load_col"].items()
+            }
+        return final
+
+    # Checking --------------------------------------------------------------------------------------------------
+
+    def _set_default_parameters(self):
+        self._check_keys()
+        self._check_values()
+        self._check_metrics()
+        self._check_eval_args()
+        super()._set_default_parameters()
+        final = self.final_config_dict
+        own_copy = os.path.join(str(self.external_config_dict.get("data_path", "")), self.dataset)
+        if self.dataset == "ml-100k" and os.path.isfile(os.path.join(own_copy, "ml-100k.inter")):
+            final["data_path"] = own_copy  # RecBole would take the copy in its package
+        final["show_progress"] = final["show_progress"] and sys.stderr.isatty()
+        self._check_valid_metric()
+        self._check_model()
+
+    def _check_keys(self):
+        name, known = self.model, _declared_keys(self.model_class)
+        if not self._origins.keys() <= known:
+            known = known_keys(self.model_class)
+        problems = []
+        for key, origin in self._origins.items():
+            if key in known:
+                continue
+            if key in _COMPUTED:
+                hint = f"cannot be set: {_COMPUTED[key]}"
+            elif _owners(key):
+                hint = f"is a key of {_owners(key)}, not of {name}"
+            else:
+                hint = "is not known" + _did_you_mean(nearest(key, known))
+            problems.append(f"{key} ({origin}) {hint}")
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+    def _check_values(self):
+        defaults = self.internal_config_dict
+        own = getattr(self.model_class, "settings", {})
+        for key in sorted(self._flags):
+            if not isinstance(defaults.get(key), bool):
+                raise ConfigError(f"--{key} has no value; expected --{key}=VALUE")
+        for key, value in self.external_config_dict.items():
+            rule = own.get(key) or rule_for(key, value, defaults.get(key))
+            if rule is not None:
+                rule.check(key, value)
+
+    def _check_metrics(self):
+        metrics = self.final_config_dict["metrics"]
+        for metric in [metrics] if isinstance(metrics, str) else metrics:
+            if metric.lower() not in metric_types:
+                names = [cls.__name__ for cls in metrics_dict.values()]
+                raise ConfigError(
+                    f"metrics has {metric!r}; expected some of {', '.join(sorted(names))}"
+                    + _did_you_mean(nearest(metric, names))
+                )
+
+    def _check_eval_args(self):
+        args = self.final_config_dict["eval_args"]
+        if not isinstance(args, dict):
+            raise ConfigError(f"eval_args is {args!r}; expected a mapping with split, order, group_by and mode")
+        unknown = sorted(map(str, args.keys() - {"split", "order", "group_by", "mode"}))
+        if unknown:
+            raise ConfigError(f"eval_args has {', '.join(unknown)}; expected split, order, group_by and mode")
+        _check_split(args.get("split"))
+        order = args.get("order")
+        if order not in ("RO", "TO"):
+            raise ConfigError(f"order in eval_args is {order!r}; expected RO (random) or TO (by time)")
+        if order == "RO" and self.model_class.type == ModelType.SEQUENTIAL:
+            raise ConfigError("order in eval_args is 'RO'; expected TO (by time), as the model is a sequential one")
+        if str(args.get("group_by")).lower() not in ("none", "user"):
+            raise ConfigError(f"group_by in eval_args is {args['group_by']!r}; expected user or none")
+        mode = args.get("mode", "full")
+        for value in mode.values() if isinstance(mode, dict) else [mode]:
+            if not isinstance(value, str) or not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", value):
+                raise ConfigError(
+                    f"mode in eval_args is {value!r}; expected full, labeled, uniN or popN (N negatives, as in uni100)"
+                )
+        if isinstance(mode, dict) and not mode.keys() <= {"valid", "test"}:
+            raise ConfigError(f"mode in eval_args is {mode!r}; expected a word, or a mapping with valid and test")
+
+    def _check_valid_metric(self):
+        final = self.final_config_dict
+        possible = []
+        for metric in final["metrics"]:
+            ranked = metric_types[metric.lower()] == EvaluatorType.RANKING and metric.lower() != "gauc"
+            possible += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
+        if final["valid_metric"].lower() not in map(str.lower, possible):
+            raise ConfigError(
+                f"valid_metric is {final['valid_metric']!r}; expected one that metrics and topk ask for: "
+                f"{', '.join(possible)}"
+            )
+
+    def _check_model(self):
+        final = self.final_config_dict
+        hidden_size, n_heads = final.get("hidden_size"), final.get("n_heads")
+        check_settings(getattr(self.model_class, "settings", {}), self)
+        if isinstance(hidden_size, int) and isinstance(n_heads, int) and (n_heads < 1 or hidden_size % n_heads):
+            raise ConfigError(f"hidden_size is {hidden_size}; expected a multiple of n_heads, which is {n_heads}")
+        if hasattr(self.model_class, "check_settings"):
+            self.model_class.check_settings(self)
+
+    # Device ----------------------------------------------------------------------------------------------------
+
+    def _init_device(self):
+        """As RecBole; besides, ``use_gpu`` counts, and processes without a GPU form a gloo group."""
+        final = self.final_config_dict
+        final["gpu_id"] = str(final["gpu_id"]) if final["use_gpu"] else ""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = final["gpu_id"]  # before torch looks at the devices
+        try:
+            if "local_rank" not in final:
+                super()._init_device()
+            else:
+                self._join_process_group()
+        finally:
+            if getattr(final.get("device"), "type", "cpu") == "cpu":
+                del os.environ["CUDA_VISIBLE_DEVICES"]
+                if visible is not None:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+    def _join_process_group(self):
+        final = self.final_config_dict
+        missing = [key for key in ("nproc", "world_size", "offset", "ip", "port") if final.get(key) is None]
+        if missing:
+            raise ConfigError(f"local_rank is set, and {', '.join(missing)} is not; a process group needs them all")
+        gpus = final["gpu_id"].split(",") if final["gpu_id"] and torch.cuda.is_available() else []
+        if gpus and len(gpus) < final["nproc"]:
+            raise ConfigError(f"gpu_id is {final['gpu_id']!r}; expected {final['nproc']} devices, one a process (nproc)")
+        if gpus:
+            super()._init_device()
+            return
+        torch.distributed.init_process_group(
+            "gloo",
+            rank=final["local_rank"] + final["offset"],
+            world_size=final["world_size"],
+            init_method=f"tcp://{final['ip']}:{final['port']}",
+        )
+        final.update(device=torch.device("cpu"), single_spec=False)
+        if final["local_rank"] != 0:
+            final.update(state="error", show_progress=False, verbose=False)
+
+
+# Models and keys ---------------------------------------------------------------------------------------------------
+
+
+def known_models() -> list[str]:
+    """Names of the plugin's and of RecBole's models."""
+    from recbole_sigma.model import MODELS  # here, because models import this module
+
+    return sorted({*MODELS, *_recbole_models()})
+
+
+def find_model(name: Any) -> type:
+    """The class of a model of the plugin or of RecBole."""
+    from recbole_sigma.model import MODELS
+
+    name = str(name)
+    if "," in name:
+        raise ConfigError(f"model is {name!r}; expected one name: compare_models runs several and compares them")
+    if name in MODELS:
+        return MODELS[name]
+    if name not in _recbole_models():
+        close = nearest(name, known_models(), 3)
+        raise ConfigError(f"model {name!r} is not known{_did_you_mean(close)}")
+    try:
+        return get_model(name)
+    except ImportError as error:
+        raise ConfigError(f"model {name} needs a package that cannot be imported: {error}") from error
+
+
+@lru_cache(maxsize=None)
+def _recbole_models() -> frozenset[str]:
+    """Class names in files of the same name, found without importing them."""
+    names = set()
+    for path in _RECBOLE.glob("model/*_recommender/*.py"):
+        classes = re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.M)
+        names.update(name for name in classes if name.lower() == path.stem)
+    return frozenset(names)
+
+
+def known_keys(model_class: type) -> set[str]:
+    """Every key that the plugin, RecBole or the model declares in a YAML file or reads in its source."""
+    return _declared_keys(model_class) | ((_core_reads() | _model_reads(model_class)) - _COMPUTED.keys())
+
+
+def _declared_keys(model_class: type) -> set[str]:
+    name = model_class.__name__
+    return {
+        *_core_keys(),
+        *_read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml"),
+        *_read_own("properties", "model", name),
+        *getattr(model_class, "settings", {}),
+    }
+
+
+@lru_cache(maxsize=None)
+def _core_keys() -> frozenset[str]:
+    properties = _RECBOLE / "properties"
+    keys = {"model", "dataset", "config_files", *_read_own("properties", "overall")}
+    keys.update(general_arguments, training_arguments, evaluation_arguments, dataset_arguments)
+    for path in [
+        properties / "overall.yaml",
+        properties / "dataset" / "sample.yaml",
+        *properties.glob("quick_start_config/*.yaml"),
+    ]:
+        keys.update(_read_yaml(path))
+    return frozenset(keys)
+
+
+_READS = re.compile(
+    r"""config(?:_dict)?(?:\[|\.get\()\s*["']([\w-]+)["']"""
+    r"""|hasattr\(\s*(?:self\.)?config,\s*["']([\w-]+)["']"""
+    r"""|["']([\w-]+)["']\s+(?:not\s+)?in\s+(?:self\.)?(?:final_)?config(?:_dict)?\b(?!\[)"""
+)
+
+
+def _reads(source: str) -> set[str]:
+    return {key for match in _READS.findall(source) for key in match if key}
+
+
+@lru_cache(maxsize=None)
+def _core_reads() -> frozenset[str]:
+    folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
+    paths = [path for folder in folders for path in (_RECBOLE / folder).rglob("*.py") if path.stem != "hyper_tuning"]
+    return frozenset().union(*(_reads(path.read_text(encoding="utf-8")) for path in paths))
+
+
+@lru_cache(maxsize=None)
+def _model_reads(model_class: type) -> frozenset[str]:
+    """What the model's module reads, and the classes it is derived from."""
+    keys: set[str] = set()
+    for source in (sys.modules.get(model_class.__module__), *model_class.__mro__):
+        try:
+            keys |= _reads(inspect.getsource(source))
+        except (OSError, TypeError):  # built in, or typed into a session
+            continue
+    return frozenset(keys)
+
+
+def _owners(key: Any) -> str:
+    """The models whose YAML file declares ``key``, in words."""
+    names = [
+        name
+        for name in known_models()
+        if key in _read_own("properties", "model", name)
+        or key in _read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml")
+    ]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more models" if len(names) > 3 else "")
+
+
+def _did_you_mean(names: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def fill_defaults(config: Any, model: str) -> None:
+    """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
+    for key, value in _read_own("properties", "model", model).items():
+        if key not in config:
+            config[key] = value
+
+
+# YAML and command lines --------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only: RecBole's floats (``1e-4``), and no dates."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"""(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?
+             |[-+]?\d[\d_]*[eE][-+]?\d+
+             |[-+]?\.\d[\d_]*(?:[eE][-+]?\d+)?
+             |[-+]?\.(?:inf|Inf|INF)
+             |\.(?:nan|NaN|NAN))$""",
+        re.X,
+    ),
+    list("-+0123456789."),
+)
+
+
+class _FileLoader(_Loader):
+    """Refuses a key that is given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key_node.tag.endswith(":merge"):
+                continue
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _TextLoader(_FileLoader):
+    """For single values: Python's None as well."""
+
+
+_TextLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"None$"), ["N"])
+
+
+def _parse(key: str, value: Any) -> Any:
+    """The value that a string on the command line or in ``config_dict`` stands for.
+
+    Only scalars, ``[...]`` and ``{...}`` are read; anything else, such as ``[5,inf)`` or the separator ``|``, is text.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if not isinstance(value, str) or key in ("model", "dataset"):
+        return value
+    try:
+        loader = _TextLoader(value)
+        node = loader.get_single_node()
+        whole = node is not None and not value[node.end_mark.index :].strip()  # no comment cut off
+        block = getattr(node, "flow_style", None) is False or getattr(node, "style", None) in ("|", ">")
+        return loader.construct_document(node) if whole and not block else value
+    except (yaml.YAMLError, ValueError):
+        return value
+
+
+def _split_argv(argv: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
+    """The text given for each key, and the keys that came as a bare ``--flag``."""
+    given: dict[str, Any] = {}
+    flags = set()
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        key, equals, value = word[2:].partition("=")
+        if not word.startswith("--") or not key:
+            raise ConfigError(f"{word!r} is not understood on the command line; expected --key=value or --key value")
+        if not equals:
+            if words and not words[0].startswith("--"):
+                value = words.pop(0)
+            else:
+                value = True
+                flags.add(key)
+        if key in given and given[key] != value:
+            raise ConfigError(f"--{key} is given twice, as {given[key]} and as {value}; expected one value")
+        given[key] = value
+    return given, flags
+
+
+def _read_user_file(path: Any) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"config file {path} is not text in UTF-8: {error}") from error
+    try:
+        settings = yaml.load(text, Loader=_FileLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        raise ConfigError(f"config file {place}: {getattr(error, 'problem', None) or error}") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise ConfigError(f"config file {path} holds a {type(settings).__name__}; expected lines of the form key: value")
+    return settings
+
+
+def _read_yaml(path: Any) -> dict[str, Any]:
+    """A file that RecBole or the plugin ships; nothing if there is none."""
+    return (yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {}) if path.is_file() else {}
+
+
+def _read_own(folder: str, *names: str) -> dict[str, Any]:
+    """A file of ``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
+    try:
+        path = files(f"recbole_sigma.{folder}")
+    except ModuleNotFoundError:
+        path = Path(__file__).parents[1] / folder
+    *folders, name = names
+    for part in folders:
+        path = path / part
+    return _read_yaml(path / f"{name}.yaml")
+
+
+# Values ------------------------------------------------------------------------------------------------------------
+
+
+def _overlay(settings: dict[str, Any], layer: Mapping[str, Any], merged: Sequence[str] = ("eval_args",)) -> None:
+    """Put ``layer`` on top of ``settings``; mappings under the keys ``merged`` are merged."""
+    for key, value in layer.items():
+        below = settings.get(key)
+        if key in merged and isinstance(value, dict) and isinstance(below, dict):
+            value = {**below, **value}
+        settings[key] = value
+
+
+def _check_split(split: Any) -> None:
+    ratios = list_of(number)
+    kind, value = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
+    if kind == "LS" and value in ("valid_and_test", "valid_only", "test_only"):
+        return
+    if kind in ("RS", "TS") and ratios.accepts(value) and len(value) == 3 and min(value) >= 0 and sum(value) > 0:
+        return
+    raise ConfigError(
+        f"split in eval_args is {split!r}; expected one of {{LS: valid_and_test}} (or valid_only, test_only), "
+        "{RS: [0.8, 0.1, 0.1]} and {TS: [0.8, 0.1, 0.1]}"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # a number of NumPy
+        return value.item()
+    return value if isinstance(value, (type(None), bool, int, float, str)) else str(value)

@@ -1,0 +1,6 @@
+"""From atomic files to batches: exact time order, sequences held flat, one rule for items seen before."""
+
+from recbole_sigma.data.dataset import create_dataset
+from recbole_sigma.data.preparation import prepare_data
+
+__all__ = ["create_dataset", "prepare_data"]

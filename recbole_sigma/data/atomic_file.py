@@ -1,0 +1,68 @@
+"""Errors in atomic files, found before RecBole reads them, with the file and the line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from recbole_sigma.errors import DataError
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+
+
+def check_atomic_file(path: str, separator: str, encoding: str | None = None) -> None:
+    """Refuse a file whose header is not ``name:type`` or whose rows have another number of columns.
+
+    Quoted fields may hold separators, so that rows of files with quotes are not counted.
+
+    Raises:
+        DataError: naming the file and the line.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        header = content.split(b"\n", 1)[0].decode(encoding or "utf-8").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}, line 1: not {encoding or 'UTF-8'} text ({error}); set encoding") from error
+    columns = header.split(separator)
+    for column in columns:
+        name, _, kind = column.rpartition(":")
+        if not name or kind not in TYPES:
+            raise DataError(
+                f"{path}, line 1: column {column!r}; expected name:type with type one of {', '.join(TYPES)}, "
+                f"columns separated by {separator!r} (field_separator)"
+            )
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}, line 1: a column stands there twice: {header}")
+    if len(separator) == 1 and b'"' not in content:
+        _check_column_counts(path, content, separator.encode(), len(columns))
+
+
+def _check_column_counts(path: str, content: bytes, separator: bytes, num_columns: int) -> None:
+    data = np.frombuffer(content.rstrip(b"\r\n"), dtype=np.uint8)
+    newlines = np.flatnonzero(data == ord("\n"))
+    separators_before = np.searchsorted(np.flatnonzero(data == ord(separator)), np.append(newlines, len(data)))
+    counts = np.diff(separators_before, prepend=0) + 1
+    starts = np.append(0, newlines + 1)
+    # pandas skips blank lines.
+    blank = (np.append(newlines, len(data)) - starts <= 1) & (counts == 1)
+    wrong = np.flatnonzero((counts != num_columns) & ~blank)
+    if len(wrong):
+        line = wrong[0]
+        raise DataError(f"{path}, line {line + 1}: {counts[line]} columns; expected {num_columns} as in the header")
+
+
+def explain_failure(path: str, separator: str, encoding: str | None, error: Exception) -> DataError:
+    """The error to raise when pandas could not read a file: the line of the first float that is none, if that is why."""
+    engine = "c" if len(separator) == 1 else "python"
+    try:
+        text = pd.read_csv(path, sep=separator, dtype=str, encoding=encoding, engine=engine, skip_blank_lines=False)
+    except ValueError:
+        return DataError(f"{path} cannot be read: {error}")
+    for column in text.columns[text.columns.str.endswith(":float")]:
+        wrong = text[column].notna() & pd.to_numeric(text[column], errors="coerce").isna()
+        if wrong.any():
+            line = wrong.to_numpy().argmax()
+            value = text[column].iloc[line]
+            return DataError(f"{path}, line {line + 2}: {column.rpartition(':')[0]} is {value!r}; expected a number")
+    return DataError(f"{path} cannot be read: {error}")

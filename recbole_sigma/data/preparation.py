@@ -1,0 +1,56 @@
+"""From a data set to the loaders of training, validation and test."""
+
+from __future__ import annotations
+
+from recbole.data.utils import create_samplers, get_dataloader
+from recbole.sampler import KGSampler
+from recbole.utils import ModelType
+
+from recbole_sigma.data.dataset import TARGET_INDEX
+from recbole_sigma.data.loaders import SeenItemsSampler, SequenceDataLoader, loader_class
+from recbole_sigma.errors import DataError
+from recbole_sigma.model import MODELS
+
+
+def prepare_data(config, dataset) -> tuple:
+    """Split the data set by ``eval_args`` and make the loaders.
+
+    The plugin's models train on whole sequences, RecBole's on the rows they were written for.
+
+    Returns:
+        Loaders of training, validation and test; one of no rows is false.
+
+    Raises:
+        DataError: nothing to train on.
+    """
+    datasets = dataset.build()
+    if not len(datasets[0]):
+        raise DataError(f"eval_args {config['eval_args']} leave nothing of {dataset.dataset_name!r} to train on")
+    samplers = create_samplers(config, dataset, datasets)
+    train = _train_loader(config, dataset, datasets[0], samplers[0])
+    evaluation = [
+        loader_class(config["eval_args"]["mode"][phase])(config, split, _eval_sampler(config, datasets, phase, sampler))
+        if len(split)
+        else None
+        for phase, split, sampler in zip(("valid", "test"), datasets[1:], samplers[1:])
+    ]
+    return (train, *evaluation)
+
+
+def _train_loader(config, dataset, train_set, sampler):
+    if config["model"] in MODELS and TARGET_INDEX in train_set.inter_feat:
+        return SequenceDataLoader(config, train_set, shuffle=config["shuffle"])
+    loader = get_dataloader(config, "train")
+    if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
+        negatives = config["train_neg_sample_args"]
+        kg_sampler = KGSampler(dataset, negatives["distribution"], negatives["alpha"])
+        return loader(config, train_set, sampler, kg_sampler, shuffle=True)
+    return loader(config, train_set, sampler, shuffle=config["shuffle"])
+
+
+def _eval_sampler(config, datasets, phase: str, sampler):
+    sampled = config["eval_args"]["mode"][phase] not in ("full", "labeled")
+    if sampled and config["remove_seen"] and TARGET_INDEX in datasets[0].inter_feat:
+        distribution = config[f"{phase}_neg_sample_args"]["distribution"]
+        return SeenItemsSampler(["train", "valid", "test"], datasets, distribution).set_phase(phase)
+    return sampler

@@ -1,0 +1,60 @@
+"""Index arithmetic on sequences that lie one behind the other in a flat tensor.
+
+``M`` elements in all, ``R`` rows, each a slice of the flat tensor.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def segment_starts(key: Tensor) -> Tensor:
+    """Index of the first element of each element's run of equal keys: ``[M]`` -> ``[M]``."""
+    index = torch.arange(len(key))
+    is_first = torch.ones(len(key), dtype=torch.bool)
+    is_first[1:] = key[1:] != key[:-1]
+    return torch.where(is_first, index, 0).cummax(0).values
+
+
+def gather_padded(flat: Tensor, start: Tensor, length: Tensor, width: int) -> Tensor:
+    """Slices ``flat[start : start + length]`` as rows, padded with zeros on the right.
+
+    Args:
+        flat: ``[M, ...]``.
+        start, length: ``[R]``, lengths up to ``width``.
+
+    Returns:
+        ``[R, width, ...]``.
+    """
+    offset = torch.arange(width)
+    inside = offset < length.unsqueeze(1)
+    rows = flat[(start.unsqueeze(1) + offset).where(inside, 0)]
+    return rows.masked_fill(~inside.view(*inside.shape, *[1] * (flat.dim() - 1)), 0)
+
+
+def gather_ragged(flat: Tensor, start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Slices ``flat[start : start + length]`` one behind the other, and the row that each element comes from."""
+    row = torch.arange(len(start)).repeat_interleave(length)
+    first = (start - (length.cumsum(0) - length)).repeat_interleave(length)
+    return row, flat[first + torch.arange(len(row))]
+
+
+def windows(first: Tensor, last: Tensor, max_length: int) -> tuple[Tensor, Tensor]:
+    """Cut each sequence into inputs of at most ``max_length`` such that every element but the first is a target once.
+
+    The last window ends at the last target; earlier ones stand directly before it, and the first may be shorter.
+
+    Args:
+        first, last: ``[U]``, flat index of the first and the last element of each sequence.
+
+    Returns:
+        Start and number of the inputs of each window, both ``[W]``; the targets are the inputs moved by one.
+    """
+    num_targets = last - first
+    count = (num_targets + max_length - 1) // max_length
+    sequence = torch.arange(len(first)).repeat_interleave(count)
+    windows_after = (count.cumsum(0) - 1).repeat_interleave(count) - torch.arange(len(sequence))
+    end = last[sequence] - windows_after * max_length
+    start = torch.maximum(end - max_length, first[sequence])
+    return start, end - start

@@ -1,0 +1,100 @@
+"""Causal Transformer encoder over item sequences, with three ways to tell positions apart."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CausalSelfAttention(nn.Module):
+    """Multi-head attention in which position t sees positions 1..t.
+
+    Shapes: ``B`` sequences, ``T`` positions, ``D`` hidden size, ``H`` heads.
+
+    Args:
+        position: "relative" adds a learnt bias for each head and distance to the attention scores, "rotary"
+            rotates queries and keys (Su et al., 2021), "absolute" leaves positions to the input embedding.
+        max_length: longest sequence; distances and angles exist up to it.
+    """
+
+    def __init__(self, hidden_size: int, n_heads: int, dropout: float, position: str, max_length: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.distance_bias = nn.Parameter(torch.zeros(n_heads, max_length)) if position == "relative" else None
+        self.rotary = RotaryPosition(hidden_size // n_heads, max_length) if position == "rotary" else None
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, T, D]
+        batch, length, hidden_size = x.shape
+        heads = self.query_key_value(x).view(batch, length, 3, self.n_heads, -1)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)  # [B, H, T, D / H] each
+        if self.rotary is not None:
+            query, key = self.rotary(query), self.rotary(key)
+        bias = None if self.distance_bias is None else causal_bias(self.distance_bias, length)
+        context = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=bias,
+            is_causal=bias is None,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.output(context.transpose(1, 2).reshape(batch, length, hidden_size))
+
+
+def causal_bias(distance_bias: Tensor, length: int) -> Tensor:
+    """Bias of each query and key by their distance ``[H, max_length]`` -> ``[1, H, T, T]``; -inf for later keys."""
+    position = torch.arange(length, device=distance_bias.device)
+    distance = position[:, None] - position[None, :]
+    bias = distance_bias[:, distance.clamp(min=0)]
+    return bias.masked_fill(distance < 0, -math.inf).unsqueeze(0)
+
+
+class RotaryPosition(nn.Module):
+    """Rotates pairs of features by an angle that grows with the position, so that scores depend on distances."""
+
+    def __init__(self, head_size: int, max_length: int, base: float = 10000.0) -> None:
+        super().__init__()
+        frequency = base ** (-torch.arange(0, head_size, 2) / head_size)
+        angle = torch.arange(max_length)[:, None] * frequency
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, H, T, D / H]
+        cos, sin = self.cos[: x.shape[-2]], self.sin[: x.shape[-2]]
+        even, odd = x[..., 0::2], x[..., 1::2]
+        return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a feed-forward layer, each with dropout, residual and layer norm after it (Vaswani et al., 2017)."""
+
+    def __init__(
+        self, hidden_size: int, n_heads: int, inner_size: int, hidden_dropout: float, attn_dropout: float,
+        position: str, max_length: int,
+    ) -> None:
+        super().__init__()
+        self.attention = CausalSelfAttention(hidden_size, n_heads, attn_dropout, position, max_length)
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(hidden_size, inner_size), nn.GELU(), nn.Linear(inner_size, hidden_size)
+        )
+        self.feed_forward_norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(hidden_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, T, D]
+        x = self.attention_norm(x + self.dropout(self.attention(x)))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+
+class CausalTransformer(nn.Sequential):
+    """``n_layers`` blocks from ``[B, T, D]`` to ``[B, T, D]``; sequences are padded on the right, where causality
+    alone keeps the padding out of every real position."""
+
+    def __init__(self, n_layers: int, **block: object) -> None:
+        super().__init__(*(TransformerBlock(**block) for _ in range(n_layers)))

@@ -1,0 +1,123 @@
+"""Loss terms of Gaussian and mixture VAEs and of item prediction, as pure functions on tensors.
+
+Equation numbers are those of SIGMA (Li et al., DASFAA 2025). ``N`` positions, ``K`` components or interests,
+``D`` dimensions, ``V`` items.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL of N(mean, exp(log_var)) from N(0, I) in nats, summed over dimensions, as (7) with its factor 1/2.
+
+    Args:
+        mean, log_var: ``[..., D]``.
+
+    Returns:
+        ``[...]``.
+    """
+    return 0.5 * (log_var.exp() + mean.square() - 1 - log_var).sum(-1)
+
+
+def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    """Log-density of a diagonal Gaussian: ``[..., D]`` three times, broadcast, to ``[...]``."""
+    squared_error = (z - mean).square() * torch.exp(-log_var)
+    return -0.5 * (squared_error + log_var + math.log(2 * math.pi)).sum(-1)
+
+
+def mixture_log_prob(z: Tensor, weights: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    """Log-density of the Gaussian mixture (10), by log-sum-exp in float32 or wider.
+
+    Args:
+        z: ``[..., D]``.
+        weights: ``[..., K]``, non-negative, summing to 1; a component of weight 0 takes no part.
+        mean, log_var: ``[..., K, D]``.
+
+    Returns:
+        ``[...]``.
+    """
+    z, weights, mean, log_var = (_at_least_float32(t) for t in (z, weights, mean, log_var))
+    empty = weights <= 0
+    log_weights = weights.masked_fill(empty, 1).log().masked_fill(empty, -math.inf)
+    return torch.logsumexp(log_weights + gaussian_log_prob(z.unsqueeze(-2), mean, log_var), dim=-1)
+
+
+def mixture_kl(
+    z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor, component_mean: Tensor, component_log_var: Tensor
+) -> Tensor:
+    """One-sample estimate (12) of the KL of the posterior N(mean, exp(log_var)) from the mixture prior (10), at z.
+
+    Args:
+        z, mean, log_var: ``[..., D]``; z is a draw from the posterior.
+        weights: ``[..., K]``.
+        component_mean, component_log_var: ``[..., K, D]``.
+
+    Returns:
+        ``[...]``; single values may be negative, their mean over draws is not.
+    """
+    posterior = gaussian_log_prob(*(_at_least_float32(t) for t in (z, mean, log_var)))
+    return posterior - mixture_log_prob(z, weights, component_mean, component_log_var)
+
+
+def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
+    """Constraint (4) on the category embeddings ``[K, D]``, whose rows are L2-normalised first.
+
+    Args:
+        form: "squared", the mean of the squared off-diagonal cosines, smallest for pairwise orthogonal rows;
+            "linear", their plain sum as printed in (4), smallest where the rows sum to zero.
+
+    Returns:
+        A scalar, 0 for a single category.
+    """
+    num_categories = len(categories)
+    unit = F.normalize(categories, dim=-1)
+    cosines = unit @ unit.T
+    off_diagonal = cosines - torch.diag(cosines.diagonal())
+    if form == "squared":
+        return off_diagonal.square().sum() / max(1, num_categories * (num_categories - 1))
+    if form == "linear":
+        return off_diagonal.sum()
+    raise ValueError(f"form is {form!r}; expected 'squared' or 'linear'")
+
+
+def interest_scores(interests: Tensor, items: Tensor) -> Tensor:
+    """Best score of each item over the interests, the maximum in (9): ``[N, K, D]``, ``[V, D]`` to ``[N, V]``."""
+    return reduce(torch.maximum, (interest @ items.T for interest in interests.unbind(1)))
+
+
+def interest_cross_entropy(
+    interests: Tensor, items: Tensor, target: Tensor, *, temperature: float = 1.0, negatives: Tensor | None = None
+) -> Tensor:
+    """Negative log-likelihood of the target items under the softmax (9), or (13) for a single interest.
+
+    Args:
+        interests: ``[N, K, D]``, or ``[N, D]`` for K = 1.
+        items: ``[V, D]``, every item that can be recommended.
+        target: ``[N]``, rows of ``items``.
+        temperature: divides the scores.
+        negatives: ``[M]``, rows of ``items`` that stand for the whole catalog; where one of them is the
+            target of a position it does not count there. None takes the softmax over all items.
+
+    Returns:
+        ``[N]``, in nats.
+    """
+    if interests.dim() == 2:
+        interests = interests.unsqueeze(1)
+    if negatives is None:
+        return F.cross_entropy(interest_scores(interests, items) / temperature, target, reduction="none")
+    positive = (interests @ items[target].unsqueeze(-1)).squeeze(-1).amax(dim=1, keepdim=True)
+    others = interest_scores(interests, items[negatives])
+    others = others.masked_fill(negatives == target.unsqueeze(1), -math.inf)
+    scores = torch.cat([positive, others], dim=1) / temperature
+    return torch.logsumexp(scores, dim=1) - scores[:, 0]
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

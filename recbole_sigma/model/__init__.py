@@ -1,0 +1,5 @@
+"""Models of the plugin."""
+
+from recbole_sigma.model.sigma import SIGMA
+
+MODELS = {"SIGMA": SIGMA}

@@ -1,0 +1,88 @@
+"""The one pipeline: configuration, data, model, training, test."""
+
+from __future__ import annotations
+
+from logging import getLogger
+
+from recbole.utils import init_seed
+
+from recbole_sigma import checkpoint
+from recbole_sigma.config import Config
+from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.run_files import new_run_id, run_log
+from recbole_sigma.trainer import trainer_class
+
+
+def run_recbole_sigma(
+    model: str | type,
+    dataset: str,
+    config_file_list: list[str] | None = None,
+    config_dict: dict | None = None,
+    saved: bool = True,
+) -> dict:
+    """Train a model, the plugin's or RecBole's, select it by validation, and test it.
+
+    Args:
+        model: name of a model, or its class.
+        dataset: name of a data set.
+        config_file_list: YAML files, later ones first in rank.
+        config_dict: settings above those of the files.
+        saved: keep the best model as a checkpoint and test that one; otherwise the last one is tested.
+
+    Returns:
+        The entries of RecBole's ``run_recbole`` (``best_valid_score``, ``valid_score_bigger``,
+        ``best_valid_result``, ``test_result``) and ``model``, ``dataset``, ``seed``, ``remove_seen``, ``parameters``,
+        ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``.
+
+    Raises:
+        RecBoleSigmaError: input that has to be changed; the message says how.
+    """
+    return run(Config(model, dataset, config_file_list, config_dict), saved)
+
+
+def run(config: Config, saved: bool = True) -> dict:
+    """``run_recbole_sigma`` for a configuration that exists already."""
+    config["run_id"] = new_run_id(config["model"], config["dataset"])
+    with run_log(config["model"], config["run_id"], config["state"]) as log_file:
+        logger = getLogger()
+        logger.info(config, extra={"file_only": True})
+        init_seed(config["seed"], config["reproducibility"])
+        dataset = create_dataset(config)
+        logger.info(dataset)
+        train_data, valid_data, test_data = prepare_data(config, dataset)
+
+        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+        model = config.model_class(config, train_data.dataset).to(config["device"])
+        parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        logger.info(model, extra={"file_only": True})
+        logger.info(f"{config['model']}: {parameters:,} parameters, on {config['device']}")
+
+        trainer = trainer_class(config)(config, model)
+        trainer.catalog = checkpoint.catalog(dataset)
+        show_progress = config["show_progress"]
+        valid_result = None
+        if config["checkpoint"]:
+            trainer.load_model(config["checkpoint"])
+        else:
+            _, valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show_progress)
+        test_result = trainer.evaluate(
+            test_data, load_best_model=saved and not config["checkpoint"], show_progress=show_progress
+        )
+        logger.info(f"best valid: {valid_result}")
+        logger.info(f"test result: {test_result}")
+
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "remove_seen": config["remove_seen"],
+        "parameters": parameters,
+        "epochs": len(trainer.epoch_seconds),
+        "seconds_per_epoch": sum(trainer.epoch_seconds) / max(1, len(trainer.epoch_seconds)),
+        "best_valid_score": trainer.best_valid_score if valid_result else None,
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": dict(valid_result) if valid_result else None,
+        "test_result": dict(test_result) if test_result else None,
+        "checkpoint": config["checkpoint"] or (trainer.saved_model_file if saved else None),
+        "log": str(log_file),
+    }

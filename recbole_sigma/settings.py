@@ -1,0 +1,173 @@
+"""Rules for the values of settings: small, pure, and independent of RecBole's Config.
+
+A model declares its own as ``settings = {"num_categories": at_least(1), "position": one_of("relative", "rotary")}``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Callable, Iterable, Mapping
+
+from recbole_sigma.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value has to be, in words and as a predicate."""
+
+    expected: str
+    accepts: Callable[[Any], bool]
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise ConfigError unless ``value`` follows the rule."""
+        if not self.accepts(value):
+            raise ConfigError(f"{key} is {value!r}; expected {self.expected}")
+
+
+is_bool = Rule("true or false", lambda value: isinstance(value, bool))
+integer = Rule("an integer", lambda value: isinstance(value, Integral) and not isinstance(value, bool))
+number = Rule(
+    "a finite number", lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+)
+string = Rule("a string", lambda value: isinstance(value, str))
+
+
+def at_least(bound: float) -> Rule:
+    """An integer of at least ``bound``, or any number of at least it if ``bound`` is a float."""
+    kind = integer if isinstance(bound, int) else number
+    return Rule(f"{kind.expected} of at least {bound}", lambda value: kind.accepts(value) and value >= bound)
+
+
+def more_than(bound: float) -> Rule:
+    """A number above ``bound``."""
+    return Rule(f"{number.expected} above {bound}", lambda value: number.accepts(value) and value > bound)
+
+
+def interval(text: str) -> Rule:
+    """A number in an interval written as ``"[0, 1)"``: square brackets include the end, round ones do not."""
+    parts = re.fullmatch(r"([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])", text)
+    if parts is None:
+        raise ValueError(f"interval is {text!r}; expected a form like '[0, 1)'")
+    low, high = float(parts[2]), float(parts[3])
+
+    def accepts(value: Any) -> bool:
+        return number.accepts(value) and (
+            low < value < high or (value == low and parts[1] == "[") or (value == high and parts[4] == "]")
+        )
+
+    return Rule(f"a number in {text}", accepts)
+
+
+def one_of(*choices: Any) -> Rule:
+    """One of ``choices``, of the same type as well: 1 is not True."""
+    listed = ", ".join(map(str, choices))
+    return Rule(
+        f"one of {listed}",
+        lambda value: any(type(value) is type(choice) and value == choice for choice in choices),
+    )
+
+
+def list_of(rule: Rule) -> Rule:
+    """A list of at least one value, each of which follows ``rule``."""
+    return Rule(
+        f"a list, each of it {rule.expected}",
+        lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(map(rule.accepts, value)),
+    )
+
+
+def any_of(*rules: Rule) -> Rule:
+    """What at least one of ``rules`` accepts."""
+    return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
+
+
+def optional(rule: Rule) -> Rule:
+    """What ``rule`` accepts, or nothing (``~`` in YAML, None in Python)."""
+    return Rule(f"{rule.expected} or nothing (~)", lambda value: value is None or rule.accepts(value))
+
+
+def _is_filter(value: Any) -> bool:
+    try:
+        return all(interval(part.strip()) for part in str(value).split(";"))
+    except ValueError:
+        return False
+
+
+_LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+_STATES = ("debug", "info", "warning", "error", "critical")
+_DROPOUT = any_of(interval("[0, 1)"), list_of(interval("[0, 1)")))
+_WEIGHT = at_least(0.0)
+_FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
+
+# Settings of RecBole and of its models for which the type of the default says too little or too much.
+_COMMON = {
+    "epochs": at_least(1),
+    "train_batch_size": at_least(1),
+    "eval_batch_size": at_least(1),
+    "eval_step": at_least(0),
+    "stopping_step": at_least(0),
+    "learning_rate": more_than(0),
+    "weight_decay": at_least(0.0),
+    "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
+    "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
+    "seed": at_least(0),
+    "worker": at_least(0),
+    "gpu_id": any_of(at_least(0), string),
+    "metrics": any_of(string, list_of(string)),
+    "topk": any_of(at_least(1), list_of(at_least(1))),
+    "MAX_ITEM_LIST_LENGTH": at_least(1),
+    "user_inter_num_interval": _FILTER,
+    "item_inter_num_interval": _FILTER,
+    "entity_kg_num_interval": _FILTER,
+    "relation_kg_num_interval": _FILTER,
+    "additional_feat_suffix": optional(any_of(string, list_of(string))),
+    "checkpoint": optional(string),
+    # process groups
+    "local_rank": at_least(0),
+    "offset": at_least(0),
+    "nproc": at_least(1),
+    "world_size": at_least(1),
+    # defaults of RecBole's models that are narrower than what the models read
+    "global_ratio": number,
+    "spatial_ratio": number,
+    "resolution": number,
+    "w_max": number,
+    "q": number,
+    "fredom_type": optional(string),
+    "reranker_CAN_NUM": any_of(at_least(1), string),
+    "use_proj_bias": any_of(is_bool, integer),
+    "xgb_verbose_eval": any_of(is_bool, integer),
+}
+
+
+def rule_for(key: str, value: Any, default: Any) -> Rule | None:
+    """The rule of a setting that every model may have; without one, ``value`` has to be like ``default``.
+
+    None if there is nothing to go by, as for a default of None, a list or a dict.
+    """
+    if key in _COMMON:
+        return _COMMON[key]
+    typical = value if default is None else default
+    if "dropout" in key and (number.accepts(typical) or isinstance(typical, list)):
+        return _DROPOUT
+    if key.endswith("_weight") and number.accepts(value):
+        return _WEIGHT
+    for kind, rule in ((bool, is_bool), (int, integer), (float, number), (str, string)):
+        if isinstance(default, kind):
+            return rule
+    return None
+
+
+def check_settings(rules: Mapping[str, Rule], config: Any) -> None:
+    """Check ``config[key]`` against the rule of every key; RecBole's Config will do as well as a dict."""
+    for key, rule in rules.items():
+        rule.check(key, config[key])
+
+
+def nearest(word: Any, known: Iterable[str], count: int = 1) -> list[str]:
+    """The names most like ``word``, whatever their case; none if nothing is alike."""
+    by_lower = {name.lower(): name for name in sorted(known)}
+    return [by_lower[name] for name in difflib.get_close_matches(str(word).lower(), by_lower, count)]

@@ -1,0 +1,122 @@
+"""Training batches and evaluation rows against plain loops."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sigma.data import create_dataset, prepare_data
+from tests.data.test_dataset import random_rows, sequences, tokens
+
+
+def loaders(config):
+    dataset = create_dataset(config)
+    return dataset, prepare_data(config, dataset)
+
+
+def training_pairs(loader):
+    """Item before and target of every position of an epoch."""
+    pairs = []
+    for batch in loader:
+        items, targets, length = batch["item_id_list"], batch["item_id"], batch["item_length"]
+        inside = torch.arange(items.shape[1]) < length.unsqueeze(1)
+        assert torch.equal(items != 0, inside) and torch.equal(targets != 0, inside)
+        assert torch.equal(items[:, 1:][inside[:, 1:]], targets[:, :-1][inside[:, 1:]])
+        pairs += list(zip(items[inside].tolist(), targets[inside].tolist()))
+    return pairs
+
+
+@pytest.mark.parametrize("max_length", [1, 4, 50])
+@pytest.mark.parametrize("split", [{"LS": "valid_and_test"}, {"RS": [0.6, 0.2, 0.2]}])
+def test_an_epoch_has_every_training_item_but_the_first_as_a_target_once(config_for, max_length, split):
+    config = config_for(
+        "SIGMA", random_rows(), MAX_ITEM_LIST_LENGTH=max_length, train_batch_size=3, eval_args={"split": split}
+    )
+    dataset, (train, _, _) = loaders(config)
+    expected = []
+    for user, items in sequences(random_rows()).items():
+        if "LS" in split:
+            count = len(items) - 2
+        else:
+            targets = train.dataset.inter_feat["user_id"] == dataset.token2id("user_id", user)
+            count = 1 + int(targets.sum())
+        ids = [dataset.token2id("item_id", item) for item in items[:count]]
+        expected += list(zip(ids[:-1], ids[1:]))
+    assert sorted(training_pairs(train)) == sorted(expected)
+    assert train.targets_per_batch * len(train) == pytest.approx(len(expected))
+
+
+def test_batches_hold_users_in_a_new_random_order_each_epoch_and_a_seed_fixes_them(config_for):
+    def epochs(seed):
+        _, (train, _, _) = loaders(config_for("SIGMA", random_rows(users=40), train_batch_size=5, seed=seed))
+        return [training_pairs(train) for _ in range(3)]
+
+    first, second, third = epochs(1)
+    assert first != second != third
+    assert sorted(first) == sorted(second)
+    assert epochs(1) == [first, second, third]
+    assert epochs(2) != [first, second, third]
+
+
+def seen(history, num_rows):
+    rows = [set() for _ in range(num_rows)]
+    for row, item in zip(*(index.tolist() for index in history)):
+        rows[row].add(item)
+    return rows
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "FEARec", "BPR"])
+@pytest.mark.parametrize("max_length", [2, 50])
+def test_items_seen_before_are_left_out_for_every_model_except_the_target(config_for, model, max_length):
+    rows = random_rows(items=12)  # so that users repeat items
+    config = config_for(model, rows, MAX_ITEM_LIST_LENGTH=max_length, eval_batch_size=5)
+    dataset, (_, valid, test) = loaders(config)
+    for loader, end in [(valid, -2), (test, -1)]:
+        checked = 0
+        for interaction, history, positive_user, positive_item in loader:
+            users = tokens(dataset, "user_id", interaction["user_id"])
+            for user, found, target in zip(users, seen(history, len(users)), positive_item.tolist()):
+                items = sequences(rows)[user]
+                assert tokens(dataset, "item_id", torch.tensor([target])) == [items[end]]
+                assert found == {dataset.token2id("item_id", item) for item in items[:end]} - {target}
+                checked += 1
+            assert len(users) <= 5
+        assert checked == 12
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
+def test_without_remove_seen_every_item_is_ranked(config_for, model):
+    _, (_, valid, _) = loaders(config_for(model, random_rows(), remove_seen=False))
+    assert all(history is None for _, history, _, _ in valid)
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
+def test_sampled_negatives_are_items_the_user_has_not_seen(config_for, model):
+    rows = random_rows(items=40, shortest=20, longest=25)
+    dataset, (_, _, test) = loaders(config_for(model, rows, eval_args={"mode": "uni10"}))
+    negatives = 0
+    for interaction, row_index, positive_user, positive_item in test:
+        for user, item, label in zip(
+            tokens(dataset, "user_id", interaction["user_id"]),
+            tokens(dataset, "item_id", interaction["item_id"]),
+            interaction["label"].tolist(),
+        ):
+            if not label:
+                assert item not in sequences(rows)[user]
+                negatives += 1
+    assert negatives == 12 * 10
+
+
+def test_evaluation_rows_of_a_user_hold_the_items_of_validation_in_the_test_history(config_for):
+    rows = random_rows()
+    dataset, (_, _, test) = loaders(config_for("SIGMA", rows))
+    for interaction, *_ in test:
+        for user, items, length in zip(
+            tokens(dataset, "user_id", interaction["user_id"]), interaction["item_id_list"], interaction["item_length"]
+        ):
+            assert tokens(dataset, "item_id", items[:length]) == sequences(rows)[user][:-1]
+
+
+def test_a_split_without_validation_has_no_loader_for_it(config_for):
+    _, (_, valid, test) = loaders(config_for("SIGMA", random_rows(), eval_args={"split": {"LS": "test_only"}}))
+    assert not valid and len(test.dataset) == 12
+    assert np.isfinite(len(test))

@@ -1,0 +1,47 @@
+"""Index arithmetic against plain loops."""
+
+import pytest
+import torch
+
+from recbole_sigma.data.sequences import gather_padded, gather_ragged, segment_starts, windows
+
+
+def test_segment_starts_are_the_first_index_of_each_run():
+    key = torch.tensor([3, 3, 1, 4, 4, 4, 3])
+    assert segment_starts(key).tolist() == [0, 0, 2, 3, 3, 3, 6]
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_padded_rows_are_the_slices_followed_by_zeros(shape):
+    flat = torch.rand(20, *shape) + 1
+    start, length = torch.tensor([0, 7, 16, 5]), torch.tensor([3, 1, 4, 0])
+    rows = gather_padded(flat, start, length, 5)
+    for row, s, n in zip(rows, start, length):
+        assert torch.equal(row[:n], flat[s : s + n])
+        assert not row[n:].any()
+
+
+def test_ragged_rows_are_the_slices_one_behind_the_other():
+    flat = torch.arange(20) * 10
+    start, length = torch.tensor([4, 0, 10]), torch.tensor([2, 0, 3])
+    row, values = gather_ragged(flat, start, length)
+    assert row.tolist() == [0, 0, 2, 2, 2]
+    assert values.tolist() == [40, 50, 100, 110, 120]
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 3, 7, 50])
+def test_windows_make_every_item_but_the_first_a_target_once(max_length):
+    lengths = [1, 2, 3, 4, 8, 15, 50, 51, 52]
+    last = torch.tensor(lengths).cumsum(0) - 1
+    first = last - torch.tensor(lengths) + 1
+    start, count = windows(first, last, max_length)
+    assert count.max() <= max_length
+    assert count.min() >= 1
+    targets = [t for s, n in zip(start.tolist(), count.tolist()) for t in range(s + 1, s + n + 1)]
+    expected = [t for f, e in zip(first.tolist(), last.tolist()) for t in range(f + 1, e + 1)]
+    assert targets == expected
+
+
+def test_the_last_window_is_full_where_the_sequence_is_long_enough():
+    start, count = windows(torch.tensor([0]), torch.tensor([10]), 4)
+    assert list(zip(start.tolist(), count.tolist())) == [(0, 2), (2, 4), (6, 4)]
