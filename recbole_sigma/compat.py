@@ -148,8 +148,10 @@ def numpy_aliases_of_config(module):
     module.Config.compatibility_settings = lambda self: None
 
 
-@repair("data.interaction", "data.dataset.dataset", "evaluator.metrics", needed=_numpy_lacks_aliases)
-@repair("trainer.hyper_tuning", needed=_numpy_lacks_aliases)
+@repair(
+    *("data.interaction", "data.dataset.dataset", "evaluator.metrics", "trainer.hyper_tuning"),
+    needed=_numpy_lacks_aliases,
+)
 def numpy_aliases(module):
     """data/interaction.py:31, data/dataset/dataset.py:652, evaluator/metrics.py:90, trainer/hyper_tuning.py:386:
     ``np.float`` and ``np.str``, which Config used to put into numpy. (``np.long`` and ``np.bool``, which the layers
@@ -233,10 +235,10 @@ def writable_tensors(module):
     _overlay(module, "torch", LongTensor=writable(torch.LongTensor), FloatTensor=writable(torch.FloatTensor))
 
 
-def _without_chained_assignment_warning(function, *args):
+def _without_chained_assignment_warning(function, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ChainedAssignmentError)
-        return function(*args)
+        return function(*args, **kwargs)
 
 
 @repair("data.dataset.dataset", "data.dataset.kg_dataset", "data.dataset.sequential_dataset", needed=_pandas_3)

@@ -62,15 +62,27 @@ class Config(RecBoleConfig):
         config_dict: settings that win over the files.
         argv: words of a command line, ``--key=value``, ``--key value`` or ``--flag``, which win over everything.
             ``sys.argv`` itself is never read.
+        companions: models that get the same settings in other Configs. A key that one of them knows and this model
+            does not is left out instead of refused.
 
     Strings of ``config_dict`` and ``argv`` are read as YAML (``1e-4`` is a number, ``[5, 10]`` a list), and stay
-    strings if they are none. Whatever is wrong raises a ConfigError.
+    strings if they are none or if the default is a string. Whatever is wrong raises a ConfigError.
     """
 
-    def __init__(self, model=None, dataset=None, config_file_list=None, config_dict=None, argv: Sequence[str] = ()):
+    def __init__(
+        self,
+        model=None,
+        dataset=None,
+        config_file_list=None,
+        config_dict=None,
+        argv: Sequence[str] = (),
+        companions: Sequence[Any] = (),
+    ):
         self._argv = tuple(argv)
+        self._companions = tuple(companions)
         self._origins: dict[str, str] = {}
         self._flags: set[str] = set()
+        self._texts: dict[str, str] = {}
         try:
             super().__init__(model, dataset, config_file_list, config_dict)
         except ConfigError:
@@ -90,6 +102,7 @@ class Config(RecBoleConfig):
         return _Loader
 
     def _convert_config_dict(self, config_dict):
+        self._texts.update((key, value) for key, value in config_dict.items() if isinstance(value, str))
         return {key: _parse(key, value) for key, value in config_dict.items()}
 
     def _load_config_files(self, file_list):
@@ -141,6 +154,13 @@ class Config(RecBoleConfig):
 
     def _get_final_config_dict(self):
         given = self.external_config_dict
+        for key in self._keys_of_companions():
+            for place in (given, self._origins, self._texts):
+                place.pop(key, None)
+            self._flags.discard(key)
+        for key, text in self._texts.items():  # such as --gpu_id=1
+            if isinstance(self.internal_config_dict.get(key), str) and isinstance(given[key], (bool, int, float)):
+                given[key] = text
         final = dict(self.internal_config_dict)
         _overlay(final, given)
         if (
@@ -162,6 +182,10 @@ class Config(RecBoleConfig):
                 for suffix, columns in final["load_col"].items()
             }
         return final
+
+    def _keys_of_companions(self) -> set[str]:
+        models = (model if isinstance(model, type) else find_model(model) for model in self._companions)
+        return set().union(*map(known_keys, models)) - known_keys(self.model_class) if self._companions else set()
 
     # Checking --------------------------------------------------------------------------------------------------
 
@@ -289,7 +313,7 @@ class Config(RecBoleConfig):
             raise ConfigError(f"local_rank is set, and {', '.join(missing)} is not; a process group needs them all")
         gpus = final["gpu_id"].split(",") if final["gpu_id"] and torch.cuda.is_available() else []
         if gpus and len(gpus) < final["nproc"]:
-            raise ConfigError(f"gpu_id is {final['gpu_id']!r}; expected {final['nproc']} devices, one a process (nproc)")
+            raise ConfigError(f"gpu_id is {final['gpu_id']!r}; expected {final['nproc']} devices, as many as nproc")
         if gpus:
             super()._init_device()
             return
@@ -416,6 +440,14 @@ def _did_you_mean(names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
+@lru_cache(maxsize=None)
+def known_datasets() -> frozenset[str]:
+    """Names of the data sets that RecBole downloads or the plugin has settings for."""
+    downloads = _read_yaml(_RECBOLE / "properties" / "dataset" / "url.yaml")
+    own = (path.name[: -len(".yaml")] for path in _own("dataset_configs").iterdir() if path.name.endswith(".yaml"))
+    return frozenset({*downloads, *own})
+
+
 def fill_defaults(config: Any, model: str) -> None:
     """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
     for key, value in _read_own("properties", "model", model).items():
@@ -528,7 +560,7 @@ def _read_user_file(path: Any) -> dict[str, Any]:
     if settings is None:
         return {}
     if not isinstance(settings, dict):
-        raise ConfigError(f"config file {path} holds a {type(settings).__name__}; expected lines of the form key: value")
+        raise ConfigError(f"config file {path} holds a {type(settings).__name__}; expected lines such as key: value")
     return settings
 
 
@@ -537,13 +569,17 @@ def _read_yaml(path: Any) -> dict[str, Any]:
     return (yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {}) if path.is_file() else {}
 
 
-def _read_own(folder: str, *names: str) -> dict[str, Any]:
-    """A file of ``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
+def _own(folder: str) -> Any:
+    """``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
     try:
-        path = files(f"recbole_sigma.{folder}")
+        return files(f"recbole_sigma.{folder}")
     except ModuleNotFoundError:
-        path = Path(__file__).parents[1] / folder
+        return Path(__file__).parents[1] / folder
+
+
+def _read_own(folder: str, *names: str) -> dict[str, Any]:
     *folders, name = names
+    path = _own(folder)
     for part in folders:
         path = path / part
     return _read_yaml(path / f"{name}.yaml")

@@ -7,7 +7,6 @@ Equation numbers are those of SIGMA (Li et al., DASFAA 2025). ``N`` positions, `
 from __future__ import annotations
 
 import math
-from functools import reduce
 
 import torch
 from torch import Tensor
@@ -28,7 +27,7 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
 
 def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """Log-density of a diagonal Gaussian: ``[..., D]`` three times, broadcast, to ``[...]``."""
-    squared_error = (z - mean).square() * torch.exp(-log_var)
+    squared_error = ((z - mean) * torch.exp(-0.5 * log_var)).square()  # exp(-log_var) would overflow sooner
     return -0.5 * (squared_error + log_var + math.log(2 * math.pi)).sum(-1)
 
 
@@ -89,7 +88,7 @@ def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
 
 def interest_scores(interests: Tensor, items: Tensor) -> Tensor:
     """Best score of each item over the interests, the maximum in (9): ``[N, K, D]``, ``[V, D]`` to ``[N, V]``."""
-    return reduce(torch.maximum, (interest @ items.T for interest in interests.unbind(1)))
+    return (interests @ items.T).max(dim=1).values
 
 
 def interest_cross_entropy(

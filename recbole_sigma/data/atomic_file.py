@@ -27,7 +27,7 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
     columns = header.split(separator)
     for column in columns:
         name, _, kind = column.rpartition(":")
-        if not name or kind not in TYPES:
+        if not name or ":" in name or kind not in TYPES:
             raise DataError(
                 f"{path}, line 1: column {column!r}; expected name:type with type one of {', '.join(TYPES)}, "
                 f"columns separated by {separator!r} (field_separator)"

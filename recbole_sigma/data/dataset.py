@@ -14,9 +14,11 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor
 
+from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
 from recbole_sigma.data.sequences import gather_padded, segment_starts
 from recbole_sigma.errors import DataError
+from recbole_sigma.settings import nearest
 
 TARGET_INDEX = "target_index"
 """Field of a row of a sequential data set: where its target stands in ``dataset.interactions``."""
@@ -59,16 +61,25 @@ class OrderedDataset(Dataset):
         except ValueError as error:  # of pandas: ParserError and UnicodeDecodeError are of this kind
             raise explain_failure(filepath, *layout, error) from error
 
-    def _get_download_url(self, url_file, allow_none=False):
+    def _download(self):
+        folder = Path(self.dataset_path)
         try:
-            return super()._get_download_url(url_file, allow_none)
-        except ValueError as error:
-            raise DataError(self._how_to_get_the_files("RecBole does not offer a download of this name")) from error
+            if self.dataset_name not in known_datasets():
+                raise DataError(self._how_to_get_the_files("there is no folder and no download of this name"))
+            super()._download()
+        finally:
+            if folder.is_dir() and not any(folder.iterdir()):  # RecBole makes it before it asks for the files
+                folder.rmdir()
 
     def _how_to_get_the_files(self, problem: str) -> str:
+        folder = Path(self.dataset_path).parent
+        present = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+        close = nearest(self.dataset_name, {*known_datasets(), *present} - {self.dataset_name}, 3)
         return (
-            f"data set {self.dataset_name!r} cannot be loaded: {problem}. Looked for {self._inter_file}. Put the atomic "
-            f"files there, or give the folder that holds {self.dataset_name}/ with --data_path"
+            f"data set {self.dataset_name!r} cannot be loaded: {problem}"
+            + (f"; did you mean {' or '.join(close)}?" if close else "")
+            + f"\nLooked for {self._inter_file}. Put the atomic files there (RecBole's download does, where there is a "
+            f"network), or give the folder that holds {self.dataset_name}/ with --data_path"
         )
 
     @property
@@ -119,7 +130,7 @@ class OrderedDataset(Dataset):
             return
         if self.time_field in self.inter_feat:
             self._sort_exactly()  # RecBole's sort is not stable
-        self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep, inplace=True)
+        self.inter_feat = self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
 
     def _change_feat_format(self):
         if self._in_time_order and isinstance(self.inter_feat, pd.DataFrame):
@@ -127,7 +138,7 @@ class OrderedDataset(Dataset):
         super()._change_feat_format()
 
     def _sort_exactly(self) -> None:
-        self.inter_feat.sort_values(self.time_field, kind="stable", inplace=True, ignore_index=True)
+        self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable", ignore_index=True)
 
     def _split_index_by_leave_one_out(self, grouped_index, leave_one_num):
         """As in a sequential data set, a user's first interaction is never held out, whatever the model."""

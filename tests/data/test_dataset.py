@@ -32,7 +32,7 @@ def sequences(rows):
 
 
 def tokens(dataset, field, ids):
-    return list(dataset.id2token(field, ids))
+    return dataset.field2id_token[field][np.atleast_1d(ids)].tolist()
 
 
 def held_out(config):

@@ -67,7 +67,7 @@ def seen(history, num_rows):
 @pytest.mark.parametrize("model", ["SIGMA", "SASRec", "FEARec", "BPR"])
 @pytest.mark.parametrize("max_length", [2, 50])
 def test_items_seen_before_are_left_out_for_every_model_except_the_target(config_for, model, max_length):
-    rows = random_rows(items=12)  # so that users repeat items
+    rows = random_rows(items=20, longest=12)  # so that users repeat items
     config = config_for(model, rows, MAX_ITEM_LIST_LENGTH=max_length, eval_batch_size=5)
     dataset, (_, valid, test) = loaders(config)
     for loader, end in [(valid, -2), (test, -1)]:

@@ -1,0 +1,261 @@
+"""Interests against naive loops written from section 3.2 of the paper, one sequence, category and item at a time."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_sequence
+
+from recbole_sigma.layers.interests import InterestEncoder, Interests, gumbel_noise, packed_order
+
+B, T, K, D = 4, 7, 3, 6
+MASKS = {
+    "none": torch.ones(B, T, dtype=torch.bool),
+    "right": torch.arange(T) < torch.tensor([7, 1, 4, 2]).unsqueeze(1),
+    "left": torch.arange(T) >= torch.tensor([0, 6, 3, 5]).unsqueeze(1),
+    "interior": torch.tensor(
+        [[1, 0, 1, 1, 0, 0, 1], [0, 1, 0, 1, 0, 1, 0], [1, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0, 1]]
+    ).bool(),
+}
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def gumbel(monkeypatch):
+    """Gumbel noise ``[B, T, K]`` that the encoder adds in training."""
+    noise = torch.randn(B, T, K, dtype=torch.double)
+    monkeypatch.setattr(torch.Tensor, "exponential_", lambda self: self.copy_((-noise).exp().view(self.shape)))
+    return noise
+
+
+def encoder(training=False, **settings):
+    module = InterestEncoder(D, K, **{"category_temperature": 0.5, **settings}).double().train(training)
+    with torch.no_grad():
+        module.categories.copy_(torch.randn(K, D))  # neither normalised nor orthogonal
+    return module
+
+
+def random_items():
+    return torch.randn(B, T, D, dtype=torch.double, requires_grad=True)
+
+
+def gru_cell(gru):
+    cell = nn.GRUCell(gru.input_size, gru.hidden_size).double()
+    del cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh
+    cell.weight_ih, cell.weight_hh = gru.weight_ih_l0, gru.weight_hh_l0  # the same parameters, so that gradients meet
+    cell.bias_ih, cell.bias_hh = gru.bias_ih_l0, gru.bias_hh_l0
+    return cell
+
+
+def naive_probability(module, item):
+    """a_i of one item, and its logits."""
+    logits = torch.stack([(g / g.norm()) @ (item / item.norm()) / module.category_temperature for g in module.categories])
+    return logits.exp() / logits.exp().sum(), logits
+
+
+def naive_interests(module, items, mask, gumbel=None):
+    """Every prefix from scratch; in training the item goes to the category with the highest perturbed logit."""
+    cell = gru_cell(module.gru)
+    means, log_vars, intensities = (torch.zeros(B, T, K, *size, dtype=torch.double) for size in ((D,), (D,), ()))
+    for b in range(B):
+        for t in range(T):
+            prefix = [i for i in range(t + 1) if mask[b, i]]
+            a = {i: naive_probability(module, items[b, i])[0] for i in prefix}
+            belonging = {i: naive_assignment(module, items[b, i], None if gumbel is None else gumbel[b, i]) for i in prefix}
+            present = [any(belonging[i].argmax() == j for i in prefix) for j in range(K)]
+            mass = [sum((a[i][j] for i in prefix), torch.zeros(()).double()) for j in range(K)]
+            weight = [m * p for m, p in zip(mass, present)] if module.mixture_mask else mass
+            for j in range(K):
+                soft = sum((a[i][j] * items[b, i] for i in prefix), torch.zeros(D).double())
+                if module.soft_interest == "mean" and prefix:
+                    soft = soft / mass[j]
+                hard = torch.zeros(D).double()
+                for i in prefix:
+                    if belonging[i].argmax() == j:
+                        hard = cell((belonging[i][j] * items[b, i]).unsqueeze(0), hard.unsqueeze(0))[0]
+                mean = (soft + hard) / 2
+                means[b, t, j] = mean
+                category = module.categories[j] / module.categories[j].norm()
+                log_vars[b, t, j] = module.log_var(torch.cat([category, mean]))
+                intensities[b, t, j] = weight[j] / sum(weight) if prefix else 0.0
+    return Interests(means, log_vars, intensities)
+
+
+def naive_assignment(module, item, gumbel):
+    """One-hot category of an item; its gradient is that of the softmax (straight through)."""
+    _, logits = naive_probability(module, item)
+    if gumbel is not None:
+        logits = logits + gumbel
+    soft = logits.softmax(-1)
+    return F.one_hot(logits.argmax(), K) + soft - soft.detach()
+
+
+# Against the definition ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
+@pytest.mark.parametrize("soft_interest", ["sum", "mean"])
+@pytest.mark.parametrize("mixture_mask", [False, True], ids=["all_weights", "masked_weights"])
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_interest, mixture_mask, mask, gumbel):
+    module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask)
+    items = random_items()
+    expected = naive_interests(module, items, mask, gumbel if training else None)
+    actual = module(items, mask)
+    for name, value, expected_value in zip(Interests._fields, actual, expected):
+        torch.testing.assert_close(value, expected_value, msg=lambda text: f"{name}: {text}")
+
+    # Prefixes that end in padding are no training examples; before the first item they have nothing to learn from.
+    weights = [torch.randn_like(value) * mask.view(B, T, *[1] * (value.dim() - 2)) for value in actual]
+    inputs = [items, *module.parameters()]
+    gradients = torch.autograd.grad(sum((w * v).sum() for w, v in zip(weights, actual)), inputs)
+    expected_gradients = torch.autograd.grad(sum((w * v).sum() for w, v in zip(weights, expected)), inputs)
+    for gradient, expected_gradient in zip(gradients, expected_gradients):
+        torch.testing.assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("mixture_mask", [False, True])
+def test_intensity_sums_to_one_from_the_first_item_on(mask, mixture_mask):
+    intensity = encoder(mixture_mask=mixture_mask)(random_items(), mask).intensity
+    assert (intensity >= 0).all()
+    torch.testing.assert_close(intensity.sum(-1), (mask.cumsum(1) > 0).double())
+
+
+def test_masked_intensity_is_zero_for_categories_without_an_item_and_only_for_them():
+    module = encoder(mixture_mask=True)
+    items = torch.stack([module.categories[[0, 0, 2, 0, 1, 1, 2]]] * B).detach()  # each item stands in its category
+    intensity = module(items, MASKS["none"]).intensity[0]
+    seen = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 0, 1], [1, 0, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1]]).bool()
+    assert torch.equal(intensity > 0, seen)
+
+
+def test_category_without_an_item_has_a_hard_interest_of_zero():
+    module = encoder()
+    items = torch.stack([module.categories[[0, 0, 2, 0, 0, 0, 0]]] * B).detach()
+    hard, present = module.hard_interests(items, MASKS["none"], module.category_logits(items))
+    assert torch.equal(present[0, :, 0], torch.ones(T).bool()) and not present[:, :, 1].any()
+    assert torch.equal(present[0, :, 2], torch.arange(T) >= 2)
+    assert torch.equal(hard.ne(0).any(-1), present)
+
+
+def test_mean_soft_interest_does_not_grow_with_the_history():
+    module = encoder(soft_interest="mean")
+    item = torch.randn(D, dtype=torch.double)
+    items, mask = item.expand(B, T, D), MASKS["none"]
+    hard, _ = module.hard_interests(items, mask, module.category_logits(items))
+    soft = 2 * module(items, mask).mean - hard
+    torch.testing.assert_close(soft, item.expand(B, T, K, D))
+
+
+# Causality and padding -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
+@pytest.mark.parametrize("cut", range(1, T))
+def test_causality_interests_do_not_depend_on_later_items_or_padding(training, cut, gumbel):
+    module, items, mask = encoder(training), random_items(), MASKS["none"]
+    changed, fewer = items.detach().clone(), mask.clone()
+    changed[:, cut:] = torch.randn(B, T - cut, D)
+    fewer[:, cut:] = False
+    whole = module(items, mask)
+    for other in (module(changed, mask), module(items, fewer), module(changed, fewer)):
+        for value, other_value in zip(whole, other):
+            torch.testing.assert_close(value[:, :cut], other_value[:, :cut])
+    for value, other_value in zip(whole, module(changed, mask)):
+        assert not torch.isclose(value[:, cut], other_value[:, cut]).any()
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_padding_wherever_it_stands_and_whatever_it_holds_changes_nothing(mask):
+    module, items = encoder(), random_items()
+    padded = module(items.where(mask.unsqueeze(-1), 100.0), mask)
+    for b in range(B):
+        alone = module(items[b : b + 1, mask[b]], torch.ones(1, int(mask[b].sum()), dtype=torch.bool))
+        for value, alone_value in zip(padded, alone):
+            torch.testing.assert_close(value[b, mask[b]], alone_value[0])
+            latest = mask[b].cumsum(0) - 1  # at padding: what the item before it had
+            inside = latest >= 0
+            torch.testing.assert_close(value[b, inside], alone_value[0, latest[inside]])
+
+
+# Assignment to categories --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
+def test_categories_get_a_gradient_through_the_hard_interests_alone(training):
+    module, items, mask = encoder(training), random_items(), MASKS["right"]
+    hard, _ = module.hard_interests(items, mask, module.category_logits(items.detach()))
+    of_items, of_categories = torch.autograd.grad(hard.square().sum(), (items, module.categories))
+    assert of_categories.isfinite().all() and of_categories.any(dim=1).all()
+    assert torch.equal(of_items.any(-1), mask)
+
+
+def test_items_go_to_categories_with_their_probabilities_in_training_and_to_the_best_in_evaluation():
+    draws = 20_000
+    module = encoder(training=True)
+    items = torch.randn(D, dtype=torch.double).expand(1, draws, D)
+    mask, logits = torch.ones(1, draws, dtype=torch.bool), module.category_logits(items)
+
+    def frequencies():
+        hard, _ = module.hard_interests(items, mask, logits)
+        changes = (hard[:, 1:] != hard[:, :-1]).any(-1).double()  # only the state of the item's category moves on
+        return changes.mean((0, 1))
+
+    probability = logits[0, 0].softmax(-1)
+    standard_error = (probability * (1 - probability) / draws).sqrt()
+    # A GRU state that has converged on a constant input no longer moves: give it a new input at every step.
+    items = items * torch.linspace(0.5, 2, draws).view(1, draws, 1)
+    assert ((frequencies() - probability).abs() < 5 * standard_error + 1 / draws).all()
+    module.eval()
+    torch.testing.assert_close(frequencies(), F.one_hot(probability.argmax(), K).double())
+
+
+def test_gumbel_noise_has_the_moments_of_the_standard_gumbel_distribution():
+    draws = 100_000
+    noise = gumbel_noise(torch.empty(draws))
+    distribution = torch.distributions.Gumbel(0.0, 1.0)
+    assert abs(noise.mean() - distribution.mean) < 5 * distribution.stddev / draws**0.5
+    assert abs(noise.var() / distribution.variance - 1) < 5 * (4.4 / draws) ** 0.5  # its kurtosis is 5.4
+
+
+def test_category_probabilities_ignore_the_lengths_of_items_and_categories():
+    module, items = encoder(), random_items()
+    logits = module.category_logits(items)
+    with torch.no_grad():
+        module.categories *= torch.tensor([[0.1], [3.0], [20.0]])
+    torch.testing.assert_close(module.category_logits(7 * items), logits)
+    assert logits.abs().max() <= 1 / module.category_temperature
+
+
+@pytest.mark.parametrize("soft_interest", ["sum", "mean"])
+@pytest.mark.parametrize("mixture_mask", [False, True])
+@pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
+def test_probabilities_that_underflow_to_zero_leave_everything_finite(soft_interest, mixture_mask, training):
+    module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask, category_temperature=1e-3).float()
+    items = torch.randn(B, T, D, requires_grad=True)
+    assert (module.category_logits(items).softmax(-1) == 0).any()
+    interests = module(items, MASKS["right"])
+    torch.testing.assert_close(interests.intensity.sum(-1), torch.ones(B, T))
+    value = sum(part[MASKS["right"]].square().mean() for part in interests)
+    for gradient in torch.autograd.grad(value, [items, *module.parameters()]):
+        assert gradient.isfinite().all()
+
+
+# Packing -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_tokens, num_groups", [(1, 1), (1, 5), (12, 1), (40, 6), (40, 100)])
+def test_packed_order_gives_the_packed_sequence_of_pytorch(num_tokens, num_groups):
+    group = torch.randint(num_groups, (num_tokens,))
+    token = torch.arange(num_tokens)
+    subsequences = [token[group == g] for g in range(num_groups)]
+    longest_first = sorted((s for s in subsequences if len(s)), key=len, reverse=True)
+    expected = pack_sequence(longest_first)
+    order, batch_sizes = packed_order(group, num_groups)
+    assert torch.equal(token[order], expected.data)
+    assert torch.equal(batch_sizes, expected.batch_sizes) and batch_sizes.device.type == "cpu"

@@ -1,0 +1,136 @@
+"""Rules for single settings."""
+
+import math
+import re
+
+import pytest
+
+from recbole_sigma.errors import ConfigError
+from recbole_sigma.settings import (
+    any_of,
+    at_least,
+    check_settings,
+    integer,
+    interval,
+    is_bool,
+    list_of,
+    more_than,
+    nearest,
+    number,
+    one_of,
+    optional,
+    rule_for,
+    string,
+)
+
+ACCEPTED = [
+    (is_bool, [True, False], [0, 1, None, "true"]),
+    (integer, [0, -3], [True, 1.0, "1", None]),
+    (number, [0, 1.5, -2], [True, math.nan, math.inf, "1", None]),
+    (string, ["", "a"], [1, None, ["a"]]),
+    (at_least(1), [1, 7], [0, 1.0, True, None]),
+    (at_least(0.0), [0, 0.0, 3, 0.5], [-0.1, math.nan, True, "0"]),
+    (more_than(0), [1e-9, 1], [0, 0.0, -1, None]),
+    (interval("[0, 1)"), [0, 0.0, 0.99], [1, -0.01, True, "0"]),
+    (interval("(0,1]"), [1, 1.0, 0.5], [0, 1.01]),
+    (interval("(0, inf)"), [0.1, 1e9], [0]),
+    (one_of("a", "b"), ["a", "b"], ["A", None, ["a"]]),
+    (one_of(1, True), [1, True], [1.0, 2, False]),
+    (list_of(at_least(1)), [[1], [3, 4]], [[], [0], 1, [1, "2"]]),
+    (any_of(string, integer), ["0", 0], [0.5, None]),
+    (optional(at_least(1)), [None, 1], [0]),
+]
+
+
+@pytest.mark.parametrize("rule, right, wrong", ACCEPTED, ids=[rule.expected for rule, _, _ in ACCEPTED])
+def test_rule_accepts_what_it_says(rule, right, wrong):
+    for value in right:
+        rule.check("key", value)
+    for value in wrong:
+        with pytest.raises(ConfigError, match=re.escape(f"key is {value!r}; expected {rule.expected}")):
+            rule.check("key", value)
+
+
+@pytest.mark.parametrize(
+    "rule, expected",
+    [
+        (at_least(1), "an integer of at least 1"),
+        (at_least(0.0), "a finite number of at least 0.0"),
+        (more_than(0), "a finite number above 0"),
+        (interval("[0, 1)"), "a number in [0, 1)"),
+        (one_of("relative", "rotary"), "one of relative, rotary"),
+        (any_of(integer, list_of(string)), "an integer or a list, each of it a string"),
+        (optional(string), "a string or nothing (~)"),
+    ],
+)
+def test_rule_says_in_words_what_is_expected(rule, expected):
+    assert rule.expected == expected
+
+
+@pytest.mark.parametrize("text", ["0, 1", "[0; 1)", "[a, b]", "[0, 1"])
+def test_interval_has_to_be_written_as_one(text):
+    with pytest.raises(ValueError):
+        interval(text)
+
+
+def test_rules_are_values():
+    with pytest.raises(AttributeError):
+        integer.expected = "anything"
+
+
+def test_check_settings_takes_any_mapping_and_names_the_setting():
+    rules = {"num_categories": at_least(1), "position": one_of("relative", "rotary")}
+    check_settings(rules, {"num_categories": 4, "position": "rotary", "other": None})
+    with pytest.raises(ConfigError, match="num_categories is 0; expected an integer of at least 1"):
+        check_settings(rules, {"num_categories": 0, "position": "rotary"})
+
+
+@pytest.mark.parametrize(
+    "key, right, wrong, default",
+    [
+        ("learning_rate", 1, 0, 0.001),
+        ("weight_decay", 0, -0.1, 0.0),
+        ("seed", 0, -1, 2020),
+        ("stopping_step", 0, -1, 10),
+        ("eval_step", 0, -1, 1),
+        ("eval_batch_size", 1, 0, 512),
+        ("MAX_ITEM_LIST_LENGTH", 1, 0, 50),
+        ("topk", [1, 5], [5, 0], [10]),
+        ("topk", 3, "3", [10]),
+        ("metrics", "Recall", 3, ["Recall"]),
+        ("learner", "Adam", "adm", "adam"),
+        ("state", "debug", "loud", "INFO"),
+        ("gpu_id", 1, 0.5, "0"),
+        ("user_inter_num_interval", "[5,inf)", "[5,inf", "[0,inf)"),
+        ("user_inter_num_interval", "(0,1];[3,4)", "5", "[0,inf)"),
+        ("item_inter_num_interval", None, 5, "[0,inf)"),
+        ("hidden_dropout_prob", 0, 1, 0.5),
+        ("dropout_probs", [0.1, 0], [0.1, 1.0], [0.25, 0.5]),
+        ("dropout_unheard_of", 0.5, -0.5, None),
+        ("kl_weight", 0, -1e-3, 1e-4),
+        ("a_bool", False, 0, True),
+        ("an_int", 3, 3.0, 1),
+        ("an_int", 3, True, 1),
+        ("a_float", 3, "3", 1.0),
+        ("a_float", 3, None, 1.0),
+        ("a_string", "x", 3, "y"),
+    ],
+)
+def test_rules_that_hold_for_every_model(key, right, wrong, default):
+    rule_for(key, right, default).check(key, right)
+    with pytest.raises(ConfigError, match=f"{key} is "):
+        rule_for(key, wrong, default).check(key, wrong)
+
+
+@pytest.mark.parametrize(
+    "key, default", [("load_col", {"inter": []}), ("mlp_hidden_size", [8]), ("preload_weight", None)]
+)
+def test_no_rule_where_the_default_says_nothing(key, default):
+    assert rule_for(key, default, default) is None
+
+
+def test_nearest_ignores_case_and_keeps_the_spelling():
+    assert nearest("sasrec", ["SASRec", "BPR"]) == ["SASRec"]
+    assert nearest("zzz", ["SASRec", "BPR"]) == []
+    assert nearest("sasrec", ["SASRec", "SASRecF", "BPR"], 2) == ["SASRec", "SASRecF"]
+    assert nearest(3, ["SASRec"]) == []
