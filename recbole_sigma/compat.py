@@ -22,7 +22,7 @@ import recbole
 import torch
 from scipy import sparse
 
-_REPAIRS = defaultdict(list)  # module name -> its repairs, in the order of this file
+_REPAIRS: dict = defaultdict(list)  # module name -> its repairs, in the order of this file
 _DONE = "_recbole_sigma_repairs"  # where a repaired module keeps the names of what was applied
 
 

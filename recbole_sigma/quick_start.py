@@ -59,6 +59,7 @@ def run(config: Config, saved: bool = True) -> dict:
 
         trainer = trainer_class(config)(config, model)
         trainer.catalog = checkpoint.catalog(dataset)
+        trainer.eval_collector.data_collect(train_data)  # for metrics that count, in runs that do not train
         show_progress = config["show_progress"]
         valid_result = None
         if config["checkpoint"]:
@@ -68,7 +69,9 @@ def run(config: Config, saved: bool = True) -> dict:
         test_result = trainer.evaluate(
             test_data, load_best_model=saved and not config["checkpoint"], show_progress=show_progress
         )
-        logger.info(f"best valid: {valid_result}")
+
+        valid_result, test_result = (_plain(result) for result in (valid_result, test_result))
+        logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
 
     return {
@@ -79,10 +82,14 @@ def run(config: Config, saved: bool = True) -> dict:
         "parameters": parameters,
         "epochs": len(trainer.epoch_seconds),
         "seconds_per_epoch": sum(trainer.epoch_seconds) / max(1, len(trainer.epoch_seconds)),
-        "best_valid_score": trainer.best_valid_score if valid_result else None,
+        "best_valid_score": float(trainer.best_valid_score) if valid_result else None,
         "valid_score_bigger": config["valid_metric_bigger"],
-        "best_valid_result": dict(valid_result) if valid_result else None,
-        "test_result": dict(test_result) if test_result else None,
+        "best_valid_result": valid_result,
+        "test_result": test_result,
         "checkpoint": config["checkpoint"] or (trainer.saved_model_file if saved else None),
         "log": str(log_file),
     }
+
+
+def _plain(result: dict | None) -> dict | None:
+    return {metric: float(value) for metric, value in result.items()} if result else None

@@ -59,6 +59,7 @@ class SafeTrainer(Trainer):
         if not self.config["single_spec"] and self.config["local_rank"] != 0:
             return
         path = kwargs.get("saved_model_file", self.saved_model_file)
+        other = self.model.other_parameter().items()  # modules among them are part of the state_dict
         state = {
             "model": self.config["model"],
             "config": self.config.plain_dict(),
@@ -67,13 +68,20 @@ class SafeTrainer(Trainer):
             "cur_step": self.cur_step,
             "best_valid_score": self.best_valid_score,
             "state_dict": self.model.state_dict(),
-            "other_parameter": self.model.other_parameter(),
+            "other_parameter": {key: value for key, value in other if not isinstance(value, torch.nn.Module)},
             "optimizer": self.optimizer.state_dict(),
         }
         checkpoint.save(state, path)
         self.has_checkpoint = True
         if verbose:
             self.logger.info(f"Saved the best model so far: {path}")
+
+    def save_pretrained_model(self, epoch, saved_model_file):
+        """Hook of RecBole's pretraining trainers, whose file name would be the same in every run."""
+        folder, run = os.path.split(self.saved_model_file)
+        path = os.path.join(folder, run if self.has_checkpoint else f"pretrained-{run}")
+        self._save_checkpoint(epoch, verbose=False, saved_model_file=path)
+        self.saved_model_file = path
 
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
         if load_best_model and eval_data:

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+LEAST_PROBABILITY = 1e-30
+"""Category probabilities below it count as zero."""
+
 
 class Interests(NamedTuple):
     """Interests after each position of a batch of sequences."""
@@ -61,17 +64,18 @@ class InterestEncoder(nn.Module):
             Interests of every prefix 1..t; those at padding are the ones of the item before it.
         """
         logits = self.category_logits(items)
-        probability = logits.softmax(-1) * mask.unsqueeze(-1)  # a, [B, T, K]
+        # a, [B, T, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
+        probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0) * mask.unsqueeze(-1)
         mass = probability.cumsum(1)
         soft = (probability.unsqueeze(-1) * items.unsqueeze(2)).cumsum(1)  # h, [B, T, K, D]
         if self.soft_interest == "mean":
-            soft = soft / mass.clamp_min(torch.finfo(mass.dtype).tiny).unsqueeze(-1)
+            soft = soft / mass.clamp_min(LEAST_PROBABILITY).unsqueeze(-1)
         hard, present = self.hard_interests(items, mask, logits)  # r, [B, T, K, D] and [B, T, K]
         mean = (soft + hard) / 2  # (5)
         categories = F.normalize(self.categories, dim=-1).expand_as(mean)
         log_var = self.log_var(torch.cat([categories, mean], dim=-1))  # (6)
         weight = mass * present if self.mixture_mask else mass
-        intensity = weight / weight.sum(-1, keepdim=True).clamp_min(torch.finfo(mass.dtype).tiny)  # alpha
+        intensity = weight / weight.sum(-1, keepdim=True).clamp_min(LEAST_PROBABILITY)  # alpha
         return Interests(mean, log_var, intensity)
 
     def category_logits(self, items: Tensor) -> Tensor:

@@ -168,12 +168,16 @@ class SIGMA(SequentialRecommender):
         weight = self.item_embedding.weight
         return nn.functional.normalize(weight, dim=-1) if self.normalize_items else weight
 
-    def posterior(self, item_seq: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of z after every position (11): ``[B, T]`` -> ``[B, T, D]`` twice."""
+    def embed(self, item_seq: Tensor) -> Tensor:
+        """Input of the encoders: ``[B, T]`` -> ``[B, T, D]``."""
         embedding = self.item_embedding(item_seq)
         if self.position_embedding is not None:
             embedding = embedding + self.position_embedding.weight[: item_seq.shape[1]]
-        embedding = self.embedding_dropout(self.embedding_norm(embedding))
+        return self.embedding_dropout(self.embedding_norm(embedding))
+
+    def posterior(self, item_seq: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of z after every position (11): ``[B, T]`` -> ``[B, T, D]`` twice."""
+        embedding = self.embed(item_seq)
         return self.mean_encoder(embedding), self.log_var_head(self.log_var_encoder(embedding))
 
     def interests(self, item_seq: Tensor) -> Interests:
@@ -265,7 +269,7 @@ class SIGMA(SequentialRecommender):
         row = torch.arange(len(item_seq), device=item_seq.device)
         if self.scorer == "interests":
             return self.interest_decoder(self.interests(item_seq).mean[row, last])
-        mean, _ = self.posterior(item_seq)
+        mean = self.mean_encoder(self.embed(item_seq))  # z without noise
         return self.decoder(mean)[row, last].unsqueeze(1)
 
     def _training_sequences(self, interaction) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,19 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def toy_path(tmp_path_factory):
+    """Folder with the data set ``toy``: 60 users walk over 40 items, each item leading to one of two others."""
+    generator = np.random.default_rng(0)
+    follower = np.stack([generator.permutation(40), generator.permutation(40)])
+    lines = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user in range(60):
+        item = int(generator.integers(40))
+        for time in range(int(generator.integers(6, 15))):
+            lines.append(f"u{user}\ti{item}\t{time}")
+            item = int(follower[generator.integers(2), item])
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "toy").mkdir()
+    (folder / "toy" / "toy.inter").write_text("\n".join(lines) + "\n")
+    return folder

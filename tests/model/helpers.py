@@ -1,0 +1,85 @@
+"""A SIGMA without files, and batches for it."""
+
+import torch
+from recbole.data.interaction import Interaction
+
+from recbole_sigma.model.sigma import SIGMA
+
+NUM_ITEMS = 21  # the padding included
+MAX_LENGTH = 10
+
+# What RecBole's Config brings; fill_defaults adds properties/model/SIGMA.yaml.
+RECBOLE = {
+    "USER_ID_FIELD": "user_id",
+    "ITEM_ID_FIELD": "item_id",
+    "LIST_SUFFIX": "_list",
+    "ITEM_LIST_LENGTH_FIELD": "item_length",
+    "NEG_PREFIX": "neg_",
+    "LABEL_FIELD": "label",
+    "MAX_ITEM_LIST_LENGTH": MAX_LENGTH,
+    "device": "cpu",
+}
+SMALL = {
+    "hidden_size": 8,
+    "inner_size": 12,
+    "n_heads": 2,
+    "num_categories": 3,
+    "num_negatives": 7,
+    "hidden_dropout_prob": 0.0,
+    "attn_dropout_prob": 0.0,
+}
+
+
+class Catalog:
+    """What SIGMA asks of a data set."""
+
+    def __init__(self, num_items):
+        self.num_items = num_items
+
+    def num(self, field):
+        assert field == RECBOLE["ITEM_ID_FIELD"]
+        return self.num_items
+
+
+def build_sigma(num_items=NUM_ITEMS, **settings):
+    """A small model with its initial weights; no dropout unless asked for."""
+    return SIGMA({**RECBOLE, **SMALL, **settings}, Catalog(num_items))
+
+
+def random_sigma(seed=0, **settings):
+    """A small model in float64 in which every parameter matters: none is zero, one, or small."""
+    torch.manual_seed(seed)
+    model = build_sigma(**settings).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, dtype=parameter.dtype)
+        model.item_embedding.weight[0] = 0
+    return model
+
+
+def pad(sequences, width=None):
+    """Rows ``[B, width]``, padded with zeros on the right."""
+    width = width or max(map(len, sequences))
+    return torch.tensor([[*sequence, *[0] * (width - len(sequence))] for sequence in sequences])
+
+
+def all_positions(*sequences, width=None):
+    """The plugin's batch: the next item is the target of every position."""
+    inputs = [sequence[:-1] for sequence in sequences]
+    return Interaction(
+        {
+            "item_id_list": pad(inputs, width),
+            "item_length": torch.tensor([len(row) for row in inputs]),
+            "item_id": pad([sequence[1:] for sequence in sequences], width),
+        }
+    )
+
+
+def last_position(*sequences, width=None, label=None):
+    """RecBole's batch: the last item of each sequence is the only target of those before it."""
+    fields = {
+        "item_id_list": pad([sequence[:-1] for sequence in sequences], width),
+        "item_length": torch.tensor([len(sequence) - 1 for sequence in sequences]),
+        "item_id": torch.tensor([sequence[-1] for sequence in sequences]),
+    }
+    return Interaction(fields if label is None else {**fields, "label": torch.tensor(label)})

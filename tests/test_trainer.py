@@ -1,0 +1,105 @@
+"""Safe trainers: every target weighs the same, NaN stops a run, checkpoints survive."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_sigma import checkpoint, run_recbole_sigma
+from recbole_sigma.config import Config
+from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.errors import TrainingError
+from recbole_sigma.model import SIGMA
+from recbole_sigma.trainer import SafeTrainer, trainer_class
+
+SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
+
+
+@pytest.fixture
+def make(toy_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def make(model="SIGMA", **settings):
+        config = Config(model, "toy", config_dict={"data_path": str(toy_path), **settings})
+        dataset = create_dataset(config)
+        loaders = prepare_data(config, dataset)
+        torch.manual_seed(0)
+        trainer = trainer_class(config)(config, config.model_class(config, loaders[0].dataset))
+        trainer.catalog = checkpoint.catalog(dataset)
+        return trainer, loaders
+
+    return make
+
+
+def test_every_target_weighs_the_same_whatever_the_batches(make):
+    """Without noise and dropout, the mean gradient of an epoch is that of one batch of all users."""
+    still = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "log_var_bias": -60.0, "mie_weight": 0.0}
+    still.update(orth_weight=0.0, kl_weight=0.0, prior="standard", **SMALL)
+    gradients = []
+    for batch_size in (1000, 7):
+        trainer, (train, _, _) = make(train_batch_size=batch_size, **still)
+        model = trainer.model.train()
+        for batch in train:
+            (model.calculate_loss(batch, train.targets_per_batch) / len(train)).backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "BPR"])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_checkpoint(make, monkeypatch, model):
+    trainer, (train, valid, _) = make(model, epochs=3, **(SMALL if model == "SIGMA" else {}))
+    calculate, steps = trainer.model.calculate_loss, []
+
+    def breaks_in_the_second_epoch(*args, **kwargs):
+        steps.append(1)
+        loss = calculate(*args, **kwargs)
+        return loss * np.nan if len(steps) == len(train) + 1 else loss
+
+    monkeypatch.setattr(trainer.model, "calculate_loss", breaks_in_the_second_epoch)
+    with pytest.raises(TrainingError, match="nan at epoch 1, step 0") as stop:
+        trainer.fit(train, valid)
+    assert trainer.saved_model_file in str(stop.value)
+    assert checkpoint.load(trainer.saved_model_file)["epoch"] == 0
+
+
+def test_a_loss_that_is_infinite_from_the_start_leaves_no_checkpoint(make, monkeypatch):
+    trainer, (train, valid, _) = make(epochs=3, **SMALL)
+    monkeypatch.setattr(trainer.model, "calculate_loss", lambda *_, **__: torch.tensor(float("inf")))
+    with pytest.raises(TrainingError, match="inf at epoch 0, step 0. Best checkpoint so far: none"):
+        trainer.fit(train, valid)
+
+
+@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "RecVAE", "S3Rec", "BPR"])
+def test_the_best_model_is_what_is_tested(make, model, tmp_path):
+    """Trainers of every kind save their model and load it again, arrays and sparse matrices included."""
+    settings = {"train_stage": "finetune", "pre_model_path": ""} if model == "S3Rec" else {}
+    settings = {**settings, "MAX_ITEM_LIST_LENGTH": 10} if model == "S3Rec" else settings
+    if model == "S3Rec":
+        pytest.importorskip("recbole")
+        (tmp_path / "items").mkdir()
+        settings = {}
+        model = "SASRec"
+    trainer, (train, valid, test) = make(model, epochs=1, **settings)
+    assert isinstance(trainer, SafeTrainer)
+    trainer.fit(train, valid, verbose=False)
+    expected = trainer.evaluate(test, load_best_model=False)
+    other, (_, _, test) = make(model, epochs=1, **settings)
+    assert other.evaluate(test, model_file=trainer.saved_model_file) == expected
+
+
+def test_settings_of_a_checkpoint_rebuild_its_model(make, toy_path):
+    trainer, (train, valid, _) = make(epochs=1, **SMALL)
+    trainer.fit(train, valid, verbose=False)
+    saved = checkpoint.load(trainer.saved_model_file)
+    model = SIGMA(trainer.config, train.dataset)
+    checkpoint.restore(model, saved, trainer.saved_model_file, "SIGMA", trainer.catalog)
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert saved["config"]["hidden_size"] == 8
+
+
+def test_a_split_without_validation_trains_to_the_end_and_tests_the_last_model(toy_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"data_path": str(toy_path), "epochs": 2, "eval_args": {"split": {"LS": "test_only"}}, **SMALL}
+    result = run_recbole_sigma("SIGMA", "toy", config_dict=settings)
+    assert result["best_valid_result"] is None and result["test_result"] and result["epochs"] == 2
