@@ -15,7 +15,9 @@ from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import GeneralRecommender, SequentialRecommender
 from recbole.utils import InputType
 
-from recbole_sigma import config as config_module
+from recbole_sigma.config import config as config_module
+from recbole_sigma.config import known as known_module
+from recbole_sigma.config import reading
 from recbole_sigma.config import Config, fill_defaults, find_model, known_keys, known_models
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.settings import at_least
@@ -184,7 +186,7 @@ def test_later_layers_win(tmp_path, monkeypatch):
         ("properties", "model", "SASRec"): {"seed": 2, "worker": 2, "n_layers": 2},
         ("dataset_configs", "ml-100k"): {"worker": 3, "n_layers": 3, "normalize_all": False},
     }
-    monkeypatch.setattr(config_module, "_read_own", lambda *names: own.get(names, {}))
+    monkeypatch.setattr(config_module, "read_own", lambda *names: own.get(names, {}))
     config = Config("SASRec", "ml-100k", argv=["--valid_metric=MRR@10"] + ["--eval_args={order: TO}"])
     assert [config[key] for key in ("epochs", "seed", "worker", "n_layers", "normalize_all")] == [1, 2, 3, 3, False]
 
@@ -237,7 +239,7 @@ def test_a_source_tree_that_is_not_installed_finds_its_files(monkeypatch):
     def missing(package):
         raise ModuleNotFoundError(package)
 
-    monkeypatch.setattr(config_module, "files", missing)
+    monkeypatch.setattr(reading, "files", missing)
     config = make("SIGMA")
     assert (config["remove_seen"], config["num_categories"], config["normalize_all"]) == (True, 4, False)
 
@@ -287,7 +289,7 @@ def test_a_model_whose_package_is_missing_says_so(monkeypatch):
     def missing(name):
         raise ImportError("No module named 'dgl'")
 
-    monkeypatch.setattr(config_module, "get_model", missing)
+    monkeypatch.setattr(known_module, "get_model", missing)
     with refused("model NCL needs a package", "dgl"):
         make("NCL")
 
@@ -471,7 +473,7 @@ def test_models_and_data_sets_go_together(model, dataset):
 def test_every_model_of_recbole_accepts_its_own_defaults():
     for name in set(known_models()) - {"LightGBM", "XGBoost"}:
         config = make(name)
-        own = yaml.load(_stock_file(name), config_module._Loader) or {}
+        own = yaml.load(_stock_file(name), reading.Loader) or {}
         own.pop("train_neg_sample_args", None)
         make(name, **{key: value for key, value in own.items() if config[key] == value})
 

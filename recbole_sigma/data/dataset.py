@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
-from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from logging import getLogger
 
-import numpy as np
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader

@@ -1,52 +1,24 @@
-"""Settings: where they come from, and what is refused before anything runs.
-
-From low to high: RecBole's own files, ``properties/overall.yaml``, ``properties/model/<Model>.yaml``,
-``dataset_configs/<dataset>.yaml``, the user's files in order, ``config_dict``, the command line.
-"""
+"""RecBole's Config with the plugin's files, and checks of everything a user can give."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
 from collections.abc import Mapping
 from enum import Enum
-from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Sequence
 
-import recbole
 import torch
-import yaml
 from recbole.config import Config as RecBoleConfig
 from recbole.evaluator.register import metric_types, metrics_dict
-from recbole.utils import (
-    EvaluatorType,
-    ModelType,
-    dataset_arguments,
-    evaluation_arguments,
-    general_arguments,
-    get_model,
-    training_arguments,
-)
+from recbole.utils import EvaluatorType, ModelType
 
+from recbole_sigma.config.known import COMPUTED, declared_keys, did_you_mean, find_model, known_keys, owners
+from recbole_sigma.config.reading import Loader, overlay, parse, read_own, read_user_file, split_argv
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.settings import check_settings, list_of, nearest, number, rule_for
 
-_RECBOLE = Path(recbole.__file__).parent
-
-# RecBole computes these; a value given by the user would be lost or break it.
-_COMPUTED = {
-    "device": "it follows from use_gpu and gpu_id",
-    "single_spec": "it follows from local_rank",
-    "eval_type": "it follows from metrics",
-    "MODEL_TYPE": "it follows from the model",
-    "MODEL_INPUT_TYPE": "it follows from the model",
-    "valid_neg_sample_args": "it follows from the mode in eval_args",
-    "test_neg_sample_args": "it follows from the mode in eval_args",
-}
 # RecBole trains these on labels and scores them by AUC; what the plugin says about ranking is not for them.
 _LABELLED = (ModelType.CONTEXT, ModelType.DECISIONTREE)
 _FOR_RANKING = ("eval_args", "metrics", "valid_metric", "val_interval")
@@ -99,18 +71,18 @@ class Config(RecBoleConfig):
     # Reading ---------------------------------------------------------------------------------------------------
 
     def _build_yaml_loader(self):
-        return _Loader
+        return Loader
 
     def _convert_config_dict(self, config_dict):
         self._texts.update((key, value) for key, value in config_dict.items() if isinstance(value, str))
-        return {key: _parse(key, value) for key, value in config_dict.items()}
+        return {key: parse(key, value) for key, value in config_dict.items()}
 
     def _load_config_files(self, file_list):
         settings: dict[str, Any] = {}
         for path in [file_list] if isinstance(file_list, (str, os.PathLike)) else file_list or []:
-            layer = _read_user_file(path)
+            layer = read_user_file(path)
             self._origins.update(dict.fromkeys(layer, f"in {path}"))
-            _overlay(settings, layer)
+            overlay(settings, layer)
         return settings
 
     def _load_variable_config_dict(self, config_dict):
@@ -118,14 +90,14 @@ class Config(RecBoleConfig):
         return super()._load_variable_config_dict(config_dict)
 
     def _load_cmd_line(self):
-        given, self._flags = _split_argv(self._argv)
+        given, self._flags = split_argv(self._argv)
         self._origins.update(dict.fromkeys(given, "on the command line"))
         return self._convert_config_dict(given)
 
     def _merge_external_config_dict(self):
         self.external_config_dict = {}
         for layer in (self.file_config_dict, self.variable_config_dict, self.cmd_config_dict):
-            _overlay(self.external_config_dict, layer)
+            overlay(self.external_config_dict, layer)
 
     def _get_model_and_dataset(self, model, dataset):
         model = self.external_config_dict.get("model") if model is None else model
@@ -143,14 +115,14 @@ class Config(RecBoleConfig):
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
         for layer in (
-            _read_own("properties", "overall"),
-            _read_own("properties", "model", model),
-            _read_own("dataset_configs", dataset),
+            read_own("properties", "overall"),
+            read_own("properties", "model", model),
+            read_own("dataset_configs", dataset),
         ):
             if model_class.type in _LABELLED:
                 layer = {key: value for key, value in layer.items() if key not in _FOR_RANKING}
             # RecBole's files ask for the features some models need; ours only for columns of interactions.
-            _overlay(self.internal_config_dict, layer, merged=("eval_args", "load_col"))
+            overlay(self.internal_config_dict, layer, merged=("eval_args", "load_col"))
 
     def _get_final_config_dict(self):
         given = self.external_config_dict
@@ -162,7 +134,7 @@ class Config(RecBoleConfig):
             if isinstance(self.internal_config_dict.get(key), str) and isinstance(given[key], (bool, int, float)):
                 given[key] = text
         final = dict(self.internal_config_dict)
-        _overlay(final, given)
+        overlay(final, given)
         if (
             "train_neg_sample_args" not in given
             and self.model_class.type == ModelType.SEQUENTIAL
@@ -204,19 +176,19 @@ class Config(RecBoleConfig):
         self._check_model()
 
     def _check_keys(self):
-        name, known = self.model, _declared_keys(self.model_class)
+        name, known = self.model, declared_keys(self.model_class)
         if not self._origins.keys() <= known:
             known = known_keys(self.model_class)
         problems = []
         for key, origin in self._origins.items():
             if key in known:
                 continue
-            if key in _COMPUTED:
-                hint = f"cannot be set: {_COMPUTED[key]}"
-            elif _owners(key):
-                hint = f"is a key of {_owners(key)}, not of {name}"
+            if key in COMPUTED:
+                hint = f"cannot be set: {COMPUTED[key]}"
+            elif owners(key):
+                hint = f"is a key of {owners(key)}, not of {name}"
             else:
-                hint = "is not known" + _did_you_mean(nearest(key, known))
+                hint = "is not known" + did_you_mean(nearest(key, known))
             problems.append(f"{key} ({origin}) {hint}")
         if problems:
             raise ConfigError("\n".join(problems))
@@ -239,7 +211,7 @@ class Config(RecBoleConfig):
                 names = [cls.__name__ for cls in metrics_dict.values()]
                 raise ConfigError(
                     f"metrics has {metric!r}; expected some of {', '.join(sorted(names))}"
-                    + _did_you_mean(nearest(metric, names))
+                    + did_you_mean(nearest(metric, names))
                 )
 
     def _check_eval_args(self):
@@ -326,275 +298,6 @@ class Config(RecBoleConfig):
         final.update(device=torch.device("cpu"), single_spec=False)
         if final["local_rank"] != 0:
             final.update(state="error", show_progress=False, verbose=False)
-
-
-# Models and keys ---------------------------------------------------------------------------------------------------
-
-
-def known_models() -> list[str]:
-    """Names of the plugin's and of RecBole's models."""
-    from recbole_sigma.model import MODELS  # here, because models import this module
-
-    return sorted({*MODELS, *_recbole_models()})
-
-
-def find_model(name: Any) -> type:
-    """The class of a model of the plugin or of RecBole."""
-    from recbole_sigma.model import MODELS
-
-    name = str(name)
-    if "," in name:
-        raise ConfigError(f"model is {name!r}; expected one name: compare_models runs several and compares them")
-    if name in MODELS:
-        return MODELS[name]
-    if name not in _recbole_models():
-        close = nearest(name, known_models(), 3)
-        raise ConfigError(f"model {name!r} is not known{_did_you_mean(close)}")
-    try:
-        return get_model(name)
-    except ImportError as error:
-        raise ConfigError(f"model {name} needs a package that cannot be imported: {error}") from error
-
-
-@lru_cache(maxsize=None)
-def _recbole_models() -> frozenset[str]:
-    """Class names in files of the same name, found without importing them."""
-    names = set()
-    for path in _RECBOLE.glob("model/*_recommender/*.py"):
-        classes = re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.M)
-        names.update(name for name in classes if name.lower() == path.stem)
-    return frozenset(names)
-
-
-def known_keys(model_class: type) -> set[str]:
-    """Every key that the plugin, RecBole or the model declares in a YAML file or reads in its source."""
-    return _declared_keys(model_class) | ((_core_reads() | _model_reads(model_class)) - _COMPUTED.keys())
-
-
-def _declared_keys(model_class: type) -> set[str]:
-    name = model_class.__name__
-    return {
-        *_core_keys(),
-        *_read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml"),
-        *_read_own("properties", "model", name),
-        *getattr(model_class, "settings", {}),
-    }
-
-
-@lru_cache(maxsize=None)
-def _core_keys() -> frozenset[str]:
-    properties = _RECBOLE / "properties"
-    keys = {"model", "dataset", "config_files", *_read_own("properties", "overall")}
-    keys.update(general_arguments, training_arguments, evaluation_arguments, dataset_arguments)
-    for path in [
-        properties / "overall.yaml",
-        properties / "dataset" / "sample.yaml",
-        *properties.glob("quick_start_config/*.yaml"),
-    ]:
-        keys.update(_read_yaml(path))
-    return frozenset(keys)
-
-
-_READS = re.compile(
-    r"""config(?:_dict)?(?:\[|\.get\()\s*["']([\w-]+)["']"""
-    r"""|hasattr\(\s*(?:self\.)?config,\s*["']([\w-]+)["']"""
-    r"""|["']([\w-]+)["']\s+(?:not\s+)?in\s+(?:self\.)?(?:final_)?config(?:_dict)?\b(?!\[)"""
-)
-
-
-def _reads(source: str) -> set[str]:
-    return {key for match in _READS.findall(source) for key in match if key}
-
-
-@lru_cache(maxsize=None)
-def _core_reads() -> frozenset[str]:
-    folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
-    paths = [path for folder in folders for path in (_RECBOLE / folder).rglob("*.py") if path.stem != "hyper_tuning"]
-    return frozenset().union(*(_reads(path.read_text(encoding="utf-8")) for path in paths))
-
-
-@lru_cache(maxsize=None)
-def _model_reads(model_class: type) -> frozenset[str]:
-    """What the model's module reads, and the classes it is derived from."""
-    keys: set[str] = set()
-    for source in (sys.modules.get(model_class.__module__), *model_class.__mro__):
-        try:
-            keys |= _reads(inspect.getsource(source))
-        except (OSError, TypeError):  # built in, or typed into a session
-            continue
-    return frozenset(keys)
-
-
-def _owners(key: Any) -> str:
-    """The models whose YAML file declares ``key``, in words."""
-    names = [
-        name
-        for name in known_models()
-        if key in _read_own("properties", "model", name)
-        or key in _read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml")
-    ]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more models" if len(names) > 3 else "")
-
-
-def _did_you_mean(names: Sequence[str]) -> str:
-    return f"; did you mean {' or '.join(names)}?" if names else ""
-
-
-@lru_cache(maxsize=None)
-def known_datasets() -> frozenset[str]:
-    """Names of the data sets that RecBole downloads or the plugin has settings for."""
-    downloads = _read_yaml(_RECBOLE / "properties" / "dataset" / "url.yaml")
-    own = (path.name[: -len(".yaml")] for path in _own("dataset_configs").iterdir() if path.name.endswith(".yaml"))
-    return frozenset({*downloads, *own})
-
-
-def fill_defaults(config: Any, model: str) -> None:
-    """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
-    for key, value in _read_own("properties", "model", model).items():
-        if key not in config:
-            config[key] = value
-
-
-# YAML and command lines --------------------------------------------------------------------------------------------
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data only: RecBole's floats (``1e-4``), and no dates."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"""(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?
-             |[-+]?\d[\d_]*[eE][-+]?\d+
-             |[-+]?\.\d[\d_]*(?:[eE][-+]?\d+)?
-             |[-+]?\.(?:inf|Inf|INF)
-             |\.(?:nan|NaN|NAN))$""",
-        re.X,
-    ),
-    list("-+0123456789."),
-)
-
-
-class _FileLoader(_Loader):
-    """Refuses a key that is given twice."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key_node.tag.endswith(":merge"):
-                continue
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-class _TextLoader(_FileLoader):
-    """For single values: Python's None as well."""
-
-
-_TextLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"None$"), ["N"])
-
-
-def _parse(key: str, value: Any) -> Any:
-    """The value that a string on the command line or in ``config_dict`` stands for.
-
-    Only scalars, ``[...]`` and ``{...}`` are read; anything else, such as ``[5,inf)`` or the separator ``|``, is text.
-    """
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if not isinstance(value, str) or key in ("model", "dataset"):
-        return value
-    try:
-        loader = _TextLoader(value)
-        node = loader.get_single_node()
-        whole = node is not None and not value[node.end_mark.index :].strip()  # no comment cut off
-        block = getattr(node, "flow_style", None) is False or getattr(node, "style", None) in ("|", ">")
-        return loader.construct_document(node) if whole and not block else value
-    except (yaml.YAMLError, ValueError):
-        return value
-
-
-def _split_argv(argv: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
-    """The text given for each key, and the keys that came as a bare ``--flag``."""
-    given: dict[str, Any] = {}
-    flags = set()
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        key, equals, value = word[2:].partition("=")
-        if not word.startswith("--") or not key:
-            raise ConfigError(f"{word!r} is not understood on the command line; expected --key=value or --key value")
-        if not equals:
-            if words and not words[0].startswith("--"):
-                value = words.pop(0)
-            else:
-                value = True
-                flags.add(key)
-        if key in given and given[key] != value:
-            raise ConfigError(f"--{key} is given twice, as {given[key]} and as {value}; expected one value")
-        given[key] = value
-    return given, flags
-
-
-def _read_user_file(path: Any) -> dict[str, Any]:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"config file {path} is not text in UTF-8: {error}") from error
-    try:
-        settings = yaml.load(text, Loader=_FileLoader)
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else path
-        raise ConfigError(f"config file {place}: {getattr(error, 'problem', None) or error}") from error
-    if settings is None:
-        return {}
-    if not isinstance(settings, dict):
-        raise ConfigError(f"config file {path} holds a {type(settings).__name__}; expected lines such as key: value")
-    return settings
-
-
-def _read_yaml(path: Any) -> dict[str, Any]:
-    """A file that RecBole or the plugin ships; nothing if there is none."""
-    return (yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {}) if path.is_file() else {}
-
-
-def _own(folder: str) -> Any:
-    """``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
-    try:
-        return files(f"recbole_sigma.{folder}")
-    except ModuleNotFoundError:
-        return Path(__file__).parents[1] / folder
-
-
-def _read_own(folder: str, *names: str) -> dict[str, Any]:
-    *folders, name = names
-    path = _own(folder)
-    for part in folders:
-        path = path / part
-    return _read_yaml(path / f"{name}.yaml")
-
-
-# Values ------------------------------------------------------------------------------------------------------------
-
-
-def _overlay(settings: dict[str, Any], layer: Mapping[str, Any], merged: Sequence[str] = ("eval_args",)) -> None:
-    """Put ``layer`` on top of ``settings``; mappings under the keys ``merged`` are merged."""
-    for key, value in layer.items():
-        below = settings.get(key)
-        if key in merged and isinstance(value, dict) and isinstance(below, dict):
-            value = {**below, **value}
-        settings[key] = value
 
 
 def _check_split(split: Any) -> None:

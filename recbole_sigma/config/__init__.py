@@ -1,0 +1,10 @@
+"""Settings: where they come from, and what is refused before anything runs.
+
+From low to high: RecBole's own files, ``properties/overall.yaml``, ``properties/model/<Model>.yaml``,
+``dataset_configs/<dataset>.yaml``, the user's files in order, ``config_dict``, the command line.
+"""
+
+from recbole_sigma.config.config import Config
+from recbole_sigma.config.known import fill_defaults, find_model, known_datasets, known_keys, known_models
+
+__all__ = ["Config", "fill_defaults", "find_model", "known_datasets", "known_keys", "known_models"]

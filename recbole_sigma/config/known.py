@@ -1,0 +1,160 @@
+"""What there is: models, data sets, and the keys that each model understands."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Sequence
+
+import recbole
+from recbole.utils import (
+    dataset_arguments,
+    evaluation_arguments,
+    general_arguments,
+    get_model,
+    training_arguments,
+)
+
+from recbole_sigma.config.reading import own_folder, read_own, read_yaml
+from recbole_sigma.errors import ConfigError
+from recbole_sigma.settings import nearest
+
+_RECBOLE = Path(recbole.__file__).parent
+
+# RecBole computes these; a value given by the user would be lost or break it.
+COMPUTED = {
+    "device": "it follows from use_gpu and gpu_id",
+    "single_spec": "it follows from local_rank",
+    "eval_type": "it follows from metrics",
+    "MODEL_TYPE": "it follows from the model",
+    "MODEL_INPUT_TYPE": "it follows from the model",
+    "valid_neg_sample_args": "it follows from the mode in eval_args",
+    "test_neg_sample_args": "it follows from the mode in eval_args",
+}
+
+
+def known_models() -> list[str]:
+    """Names of the plugin's and of RecBole's models."""
+    from recbole_sigma.model import MODELS  # here, because models import this module
+
+    return sorted({*MODELS, *_recbole_models()})
+
+
+def find_model(name: Any) -> type:
+    """The class of a model of the plugin or of RecBole."""
+    from recbole_sigma.model import MODELS
+
+    name = str(name)
+    if "," in name:
+        raise ConfigError(f"model is {name!r}; expected one name: compare_models runs several and compares them")
+    if name in MODELS:
+        return MODELS[name]
+    if name not in _recbole_models():
+        close = nearest(name, known_models(), 3)
+        raise ConfigError(f"model {name!r} is not known{did_you_mean(close)}")
+    try:
+        return get_model(name)
+    except ImportError as error:
+        raise ConfigError(f"model {name} needs a package that cannot be imported: {error}") from error
+
+
+@lru_cache(maxsize=None)
+def _recbole_models() -> frozenset[str]:
+    """Class names in files of the same name, found without importing them."""
+    names = set()
+    for path in _RECBOLE.glob("model/*_recommender/*.py"):
+        classes = re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.M)
+        names.update(name for name in classes if name.lower() == path.stem)
+    return frozenset(names)
+
+
+def known_keys(model_class: type) -> set[str]:
+    """Every key that the plugin, RecBole or the model declares in a YAML file or reads in its source."""
+    return declared_keys(model_class) | ((_core_reads() | _model_reads(model_class)) - COMPUTED.keys())
+
+
+def declared_keys(model_class: type) -> set[str]:
+    name = model_class.__name__
+    return {
+        *_core_keys(),
+        *read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml"),
+        *read_own("properties", "model", name),
+        *getattr(model_class, "settings", {}),
+    }
+
+
+@lru_cache(maxsize=None)
+def _core_keys() -> frozenset[str]:
+    properties = _RECBOLE / "properties"
+    keys = {"model", "dataset", "config_files", *read_own("properties", "overall")}
+    keys.update(general_arguments, training_arguments, evaluation_arguments, dataset_arguments)
+    for path in [
+        properties / "overall.yaml",
+        properties / "dataset" / "sample.yaml",
+        *properties.glob("quick_start_config/*.yaml"),
+    ]:
+        keys.update(read_yaml(path))
+    return frozenset(keys)
+
+
+_READS = re.compile(
+    r"""config(?:_dict)?(?:\[|\.get\()\s*["']([\w-]+)["']"""
+    r"""|hasattr\(\s*(?:self\.)?config,\s*["']([\w-]+)["']"""
+    r"""|["']([\w-]+)["']\s+(?:not\s+)?in\s+(?:self\.)?(?:final_)?config(?:_dict)?\b(?!\[)"""
+)
+
+
+def _reads(source: str) -> set[str]:
+    return {key for match in _READS.findall(source) for key in match if key}
+
+
+@lru_cache(maxsize=None)
+def _core_reads() -> frozenset[str]:
+    folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
+    paths = [path for folder in folders for path in (_RECBOLE / folder).rglob("*.py") if path.stem != "hyper_tuning"]
+    return frozenset().union(*(_reads(path.read_text(encoding="utf-8")) for path in paths))
+
+
+@lru_cache(maxsize=None)
+def _model_reads(model_class: type) -> frozenset[str]:
+    """What the model's module reads, and the classes it is derived from."""
+    keys: set[str] = set()
+    for source in (sys.modules.get(model_class.__module__), *model_class.__mro__):
+        try:
+            keys |= _reads(inspect.getsource(source))
+        except (OSError, TypeError):  # built in, or typed into a session
+            continue
+    return frozenset(keys)
+
+
+def owners(key: Any) -> str:
+    """The models whose YAML file declares ``key``, in words."""
+    names = [
+        name
+        for name in known_models()
+        if key in read_own("properties", "model", name)
+        or key in read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml")
+    ]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more models" if len(names) > 3 else "")
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+@lru_cache(maxsize=None)
+def known_datasets() -> frozenset[str]:
+    """Names of the data sets that RecBole downloads or the plugin has settings for."""
+    downloads = read_yaml(_RECBOLE / "properties" / "dataset" / "url.yaml")
+    own = (path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml"))
+    return frozenset({*downloads, *own})
+
+
+def fill_defaults(config: Any, model: str) -> None:
+    """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
+    for key, value in read_own("properties", "model", model).items():
+        if key not in config:
+            config[key] = value

@@ -1,0 +1,156 @@
+"""Settings as text: YAML files, the words of a command line, and single values."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Sequence
+
+import yaml
+
+from recbole_sigma.errors import ConfigError
+
+
+class Loader(yaml.SafeLoader):
+    """Plain data only: RecBole's floats (``1e-4``), and no dates."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"""(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?
+             |[-+]?\d[\d_]*[eE][-+]?\d+
+             |[-+]?\.\d[\d_]*(?:[eE][-+]?\d+)?
+             |[-+]?\.(?:inf|Inf|INF)
+             |\.(?:nan|NaN|NAN))$""",
+        re.X,
+    ),
+    list("-+0123456789."),
+)
+
+
+class _FileLoader(Loader):
+    """Refuses a key that is given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key_node.tag.endswith(":merge"):
+                continue
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _TextLoader(_FileLoader):
+    """For single values: Python's None as well."""
+
+
+_TextLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"None$"), ["N"])
+
+
+def parse(key: str, value: Any) -> Any:
+    """The value that a string on the command line or in ``config_dict`` stands for.
+
+    Only scalars, ``[...]`` and ``{...}`` are read; anything else, such as ``[5,inf)`` or the separator ``|``, is text.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if not isinstance(value, str) or key in ("model", "dataset"):
+        return value
+    try:
+        loader = _TextLoader(value)
+        node = loader.get_single_node()
+        whole = node is not None and not value[node.end_mark.index :].strip()  # no comment cut off
+        block = getattr(node, "flow_style", None) is False or getattr(node, "style", None) in ("|", ">")
+        return loader.construct_document(node) if whole and not block else value
+    except (yaml.YAMLError, ValueError):
+        return value
+
+
+def split_argv(argv: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
+    """The text given for each key, and the keys that came as a bare ``--flag``."""
+    given: dict[str, Any] = {}
+    flags = set()
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        key, equals, value = word[2:].partition("=")
+        if not word.startswith("--") or not key:
+            raise ConfigError(f"{word!r} is not understood on the command line; expected --key=value or --key value")
+        if not equals:
+            if words and not words[0].startswith("--"):
+                value = words.pop(0)
+            else:
+                value = True
+                flags.add(key)
+        if key in given and given[key] != value:
+            raise ConfigError(f"--{key} is given twice, as {given[key]} and as {value}; expected one value")
+        given[key] = value
+    return given, flags
+
+
+def read_user_file(path: Any) -> dict[str, Any]:
+    """Settings in a file of the user's, or in the preset of that name if there is no such file."""
+    presets = {file.name[: -len(".yaml")]: file for file in (own_folder("properties") / "presets").iterdir()}
+    source = presets[path] if path in presets and not os.path.exists(path) else Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"config file {path} cannot be read: {error.strerror}; expected a YAML file, or a preset: "
+            f"{', '.join(sorted(presets))}"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"config file {path} is not text in UTF-8: {error}") from error
+    try:
+        settings = yaml.load(text, Loader=_FileLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        raise ConfigError(f"config file {place}: {getattr(error, 'problem', None) or error}") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise ConfigError(f"config file {path} holds a {type(settings).__name__}; expected lines such as key: value")
+    return settings
+
+
+def read_yaml(path: Any) -> dict[str, Any]:
+    """A file that RecBole or the plugin ships; nothing if there is none."""
+    return (yaml.load(path.read_text(encoding="utf-8"), Loader=Loader) or {}) if path.is_file() else {}
+
+
+def own_folder(folder: str) -> Any:
+    """``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
+    try:
+        return files(f"recbole_sigma.{folder}")
+    except ModuleNotFoundError:
+        return Path(__file__).parents[2] / folder
+
+
+def read_own(folder: str, *names: str) -> dict[str, Any]:
+    *folders, name = names
+    path = own_folder(folder)
+    for part in folders:
+        path = path / part
+    return read_yaml(path / f"{name}.yaml")
+
+
+def overlay(settings: dict[str, Any], layer: Mapping[str, Any], merged: Sequence[str] = ("eval_args",)) -> None:
+    """Put ``layer`` on top of ``settings``; mappings under the keys ``merged`` are merged."""
+    for key, value in layer.items():
+        below = settings.get(key)
+        if key in merged and isinstance(value, dict) and isinstance(below, dict):
+            value = {**below, **value}
+        settings[key] = value
