@@ -241,7 +241,12 @@ def test_loss_follows_section_3_4_and_its_weights(normalize_items, monkeypatch):
     orthogonality = sum(unit[i] @ unit[j] for i in range(3) for j in range(3) if i != j)
     of_sequence_vae = (expected["sequence_ce"] + 0.3 * expected["sequence_kl"]) / num_targets
     of_interest_vae = (expected["interest_ce"] + 0.2 * expected["interest_kl"]) / num_targets
-    torch.testing.assert_close(model.calculate_loss(batch), of_sequence_vae + 0.7 * of_interest_vae + 1.7 * orthogonality)
+    expected_loss = of_sequence_vae + 0.7 * of_interest_vae + 1.7 * orthogonality
+    loss = model.calculate_loss(batch)
+    torch.testing.assert_close(loss, expected_loss)
+    expected_gradients = gradients(model, expected_loss)
+    for name, gradient in gradients(model, loss).items():
+        torch.testing.assert_close(gradient, expected_gradients[name], msg=name)
 
 
 def test_standard_prior_is_the_closed_form_and_has_no_interests():
