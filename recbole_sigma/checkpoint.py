@@ -50,9 +50,9 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch.load raises a dozen kinds for damaged and for unsafe files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma ({reason})"
+            f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
+            f"({type(error).__name__})"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")

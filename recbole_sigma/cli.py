@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         return _run(options, settings)
-    except RecBoleSigmaError as error:
+    except (RecBoleSigmaError, OSError) as error:  # of the operating system: no permission, no space
         if options.debug:
             raise
         print(f"error: {error}", file=sys.stderr)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import traceback
 from datetime import datetime, timezone
 from importlib.metadata import version
 from logging import getLogger
 from pathlib import Path
 
 from recbole_sigma.config import Config
+from recbole_sigma.errors import ConfigError
 from recbole_sigma.quick_start import run
 from recbole_sigma.run_files import new_run_id
 
@@ -35,12 +37,14 @@ def compare_models(
         argv: settings as ``--key=value``, above all others.
 
     Returns:
-        ``rows``, one for each model, as ``run_recbole_sigma`` returns it or with ``model`` and ``error``; ``table``, the
+        ``rows``, one for each model, as ``run_recbole_sigma`` returns it or with ``model``, ``error`` and ``traceback``; ``table``, the
         Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``, ``date``, ``versions``, ``machine``.
 
     Raises:
         ConfigError: a setting that no model knows, or a wrong value.
     """
+    if not models:
+        raise ConfigError("no model is given to compare; expected names with commas between, as in SIGMA,SASRec")
     configs = [
         Config(model, dataset, config_file_list, config_dict, argv, companions=[m for m in models if m != model])
         for model in models
@@ -61,8 +65,12 @@ def compare_models(
         try:
             row = run(config, saved)
         except Exception as error:
-            getLogger().exception("%s failed", config["model"])
-            row = {"model": config["model"], "error": f"{type(error).__name__}: {error}"}
+            row = {
+                "model": config["model"],
+                "error": f"{type(error).__name__}: {error}",
+                "traceback": traceback.format_exc(),
+            }
+            getLogger().error("%s failed: %s", config["model"], row["error"])
         result["rows"].append(row)
         result["table"] = table(result["rows"], configs[0])
         Path(result["markdown"]).write_text(f"# {dataset}\n\n{result['table']}", encoding="utf-8")

@@ -34,6 +34,7 @@ number = Rule(
     "a finite number", lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 )
 string = Rule("a string", lambda value: isinstance(value, str))
+mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
 
 
 def at_least(bound: float) -> Rule:
@@ -125,6 +126,16 @@ _COMMON = {
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
     "checkpoint": optional(string),
+    "clip_grad_norm": optional(mapping),
+    "load_col": optional(mapping),
+    "unload_col": optional(mapping),
+    "val_interval": optional(mapping),
+    "threshold": optional(mapping),
+    "numerical_features": any_of(list_of(string), Rule("an empty list", lambda value: value == [])),
+    "rm_dup_inter": optional(one_of("first", "last")),
+    "transform": optional(
+        one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")
+    ),
     # process groups
     "local_rank": at_least(0),
     "offset": at_least(0),

@@ -122,7 +122,14 @@ def test_components_of_weight_zero_take_no_part():
 
 @pytest.mark.parametrize(
     "log_var, distance",
-    [(-ABOVE_FLOAT32, 0.0), (-ABOVE_FLOAT32, 1e-20), (-40.0, 1e3), (0.0, 1e15), (ABOVE_FLOAT32, 0.0), (ABOVE_FLOAT32, 1e3)],
+    [
+        (-ABOVE_FLOAT32, 0.0),
+        (-ABOVE_FLOAT32, 1e-20),
+        (-40.0, 1e3),
+        (0.0, 1e15),
+        (ABOVE_FLOAT32, 0.0),
+        (ABOVE_FLOAT32, 1e3),
+    ],
 )
 def test_mixture_of_extreme_values_is_finite_with_finite_gradients(log_var, distance):
     """The float64 value fits into float32, and the float32 value is it: no step on the way overflows."""
@@ -154,9 +161,7 @@ def test_mixture_kl_of_narrow_inputs_is_computed_in_float32(dtype):
 def test_orthogonality_equals_a_double_loop_over_normalised_rows(form, num_categories):
     categories = torch.randn(num_categories, D, dtype=torch.double)
     unit = [row / row.norm() for row in categories]
-    products = [
-        (unit[i] @ unit[j]).item() for i in range(num_categories) for j in range(num_categories) if i != j
-    ]
+    products = [(unit[i] @ unit[j]).item() for i in range(num_categories) for j in range(num_categories) if i != j]
     squared = sum(product**2 for product in products) / max(1, len(products))
     expected = squared if form == "squared" else sum(products)
     torch.testing.assert_close(losses.orthogonality(categories, form), torch.tensor(expected, dtype=torch.double))

@@ -123,7 +123,7 @@ def test_rules_that_hold_for_every_model(key, right, wrong, default):
 
 
 @pytest.mark.parametrize(
-    "key, default", [("load_col", {"inter": []}), ("mlp_hidden_size", [8]), ("preload_weight", None)]
+    "key, default", [("unused_col", {"inter": []}), ("mlp_hidden_size", [8]), ("preload_weight", None)]
 )
 def test_no_rule_where_the_default_says_nothing(key, default):
     assert rule_for(key, default, default) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import numpy as np
 import pandas as pd
 
@@ -20,9 +22,11 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
     """
     with open(path, "rb") as file:
         content = file.read()
+    if content.startswith(codecs.BOM_UTF8) and encoding != "utf-8-sig":
+        raise DataError(f"{path}, line 1: starts with a byte order mark; set encoding: utf-8-sig, or remove it")
     try:
         header = content.split(b"\n", 1)[0].decode(encoding or "utf-8").rstrip("\r")
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, LookupError) as error:
         raise DataError(f"{path}, line 1: not {encoding or 'UTF-8'} text ({error}); set encoding") from error
     columns = header.split(separator)
     for column in columns:

@@ -16,7 +16,7 @@ from torch import Tensor
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
 from recbole_sigma.data.sequences import gather_padded, segment_starts
-from recbole_sigma.errors import DataError
+from recbole_sigma.errors import DataError, RecBoleSigmaError
 from recbole_sigma.settings import nearest
 
 TARGET_INDEX = "target_index"
@@ -204,7 +204,12 @@ def create_dataset(config) -> Dataset:
     Raises:
         DataError: files that are missing or unreadable, lack a column, or leave nothing after filtering.
     """
-    return dataset_class(config["model"], config["MODEL_TYPE"])(config)
+    try:
+        return dataset_class(config["model"], config["MODEL_TYPE"])(config)
+    except RecBoleSigmaError:
+        raise
+    except (ValueError, LookupError, NotImplementedError) as error:  # what RecBole says of settings that do not fit
+        raise DataError(f"data set {config['dataset']!r}: {error}") from error
 
 
 @lru_cache(maxsize=None)

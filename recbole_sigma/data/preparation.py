@@ -8,7 +8,7 @@ from recbole.utils import ModelType
 
 from recbole_sigma.data.dataset import TARGET_INDEX
 from recbole_sigma.data.loaders import SeenItemsSampler, SequenceDataLoader, loader_class
-from recbole_sigma.errors import DataError
+from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.model import MODELS
 
 
@@ -21,8 +21,12 @@ def prepare_data(config, dataset) -> tuple:
         Loaders of training, validation and test; one of no rows is false.
 
     Raises:
+        ConfigError: a ranked list longer than the catalog.
         DataError: nothing to train on.
     """
+    num_items, longest = dataset.item_num - 1, max(config["topk"])
+    if longest > num_items:
+        raise ConfigError(f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}")
     datasets = dataset.build()
     if not len(datasets[0]):
         raise DataError(f"eval_args {config['eval_args']} leave nothing of {dataset.dataset_name!r} to train on")

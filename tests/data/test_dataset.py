@@ -1,5 +1,10 @@
 """Exact time order, rows, splits and errors of the data sets."""
 
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +12,7 @@ from recbole.data.dataset import SequentialDataset
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset
+from recbole_sigma.data.dataset import OrderedDataset
 from recbole_sigma.errors import DataError
 
 MODELS = ["SIGMA", "SASRec", "BPR"]
@@ -190,6 +196,49 @@ def test_a_data_set_that_is_nowhere_is_refused_with_where_it_was_looked_for(tmp_
     assert str(tmp_path / "amazon-beuty" / "amazon-beuty.inter") in str(error.value)
     assert "--data_path" in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_data_set_that_recbole_offers_is_downloaded_by_its_name(tmp_path, monkeypatch):
+    """From a real server on this machine, in place of RecBole's."""
+    (tmp_path / "site").mkdir()
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    lines += [f"u{user}\ti{(user + time) % 6}\t5\t{time}" for user in range(12) for time in range(6)]
+    with zipfile.ZipFile(tmp_path / "site" / "Amazon_Beauty.zip", "w") as archive:
+        archive.writestr("Amazon_Beauty.inter", "\n".join(lines) + "\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/Amazon_Beauty.zip"
+        monkeypatch.setattr(OrderedDataset, "_get_download_url", lambda *_, **__: url)
+        config = Config("SIGMA", "amazon-beauty", config_dict={"data_path": str(tmp_path / "data")})
+        dataset = create_dataset(config)
+        server.shutdown()
+    assert (dataset.user_num - 1, dataset.item_num - 1, dataset.inter_num) == (12, 6, 72)
+    assert [path.name for path in (tmp_path / "data" / "amazon-beauty").iterdir()] == ["amazon-beauty.inter"]
+
+
+def test_a_download_without_a_network_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(OrderedDataset, "_get_download_url", lambda *_, **__: "http://127.0.0.1:9/none.zip")
+    with pytest.raises(DataError, match="cannot be loaded(.|\n)*--data_path"):
+        create_dataset(Config("SIGMA", "amazon-beauty", config_dict={"data_path": str(tmp_path)}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_byte_order_mark_is_named(write_inter, tmp_path):
+    settings = write_inter([("u", "a", 1), ("u", "b", 2)])
+    file = tmp_path / "toy" / "toy.inter"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    with pytest.raises(DataError, match="byte order mark; set encoding: utf-8-sig"):
+        create_dataset(Config("SIGMA", "toy", config_dict=settings))
+    assert create_dataset(Config("SIGMA", "toy", config_dict={**settings, "encoding": "utf-8-sig"})).inter_num == 2
+
+
+def test_blank_lines_and_windows_line_ends_are_read(write_inter, tmp_path):
+    settings = write_inter(random_rows())
+    file = tmp_path / "toy" / "toy.inter"
+    expected = create_dataset(Config("SIGMA", "toy", config_dict=settings)).inter_num
+    file.write_text(file.read_text().replace("\n", "\r\n", 20) + "\r\n\n")
+    assert create_dataset(Config("SIGMA", "toy", config_dict=settings)).inter_num == expected
 
 
 def test_users_of_a_single_item_are_no_sequences(config_for):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.errors import ConfigError
 from tests.data.test_dataset import random_rows, sequences, tokens
 
 
@@ -120,3 +121,8 @@ def test_a_split_without_validation_has_no_loader_for_it(config_for):
     _, (_, valid, test) = loaders(config_for("SIGMA", random_rows(), eval_args={"split": {"LS": "test_only"}}))
     assert not valid and len(test.dataset) == 12
     assert np.isfinite(len(test))
+
+
+def test_a_ranked_list_longer_than_the_catalog_is_refused(config_for):
+    with pytest.raises(ConfigError, match="topk asks for 6 items; expected at most 5"):
+        loaders(config_for("SIGMA", random_rows(items=5), topk=6, valid_metric="Recall@6"))

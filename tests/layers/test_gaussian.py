@@ -20,7 +20,8 @@ def test_draws_have_the_mean_and_the_standard_deviation_asked_for(mean, std):
 def test_gradient_reaches_mean_and_log_var_through_the_draw(monkeypatch):
     noise = torch.tensor([1.5, -0.5], dtype=torch.double)
     monkeypatch.setattr(torch, "randn_like", lambda like: noise)
-    mean, log_var = (torch.tensor(values, dtype=torch.double, requires_grad=True) for values in ([1.0, 2.0], [0.3, -2.0]))
+    mean = torch.tensor([1.0, 2.0], dtype=torch.double, requires_grad=True)
+    log_var = torch.tensor([0.3, -2.0], dtype=torch.double, requires_grad=True)
     of_mean, of_log_var = torch.autograd.grad(gaussian.sample(mean, log_var).sum(), (mean, log_var))
     torch.testing.assert_close(of_mean, torch.ones(2).double())
     torch.testing.assert_close(of_log_var, noise * (log_var.detach() / 2).exp() / 2)

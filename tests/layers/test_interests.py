@@ -53,7 +53,8 @@ def gru_cell(gru):
 
 def naive_probability(module, item):
     """a_i of one item, and its logits."""
-    logits = torch.stack([(g / g.norm()) @ (item / item.norm()) / module.category_temperature for g in module.categories])
+    unit = item / item.norm()
+    logits = torch.stack([g / g.norm() @ unit / module.category_temperature for g in module.categories])
     return logits.exp() / logits.exp().sum(), logits
 
 
@@ -65,7 +66,9 @@ def naive_interests(module, items, mask, gumbel=None):
         for t in range(T):
             prefix = [i for i in range(t + 1) if mask[b, i]]
             a = {i: naive_probability(module, items[b, i])[0] for i in prefix}
-            belonging = {i: naive_assignment(module, items[b, i], None if gumbel is None else gumbel[b, i]) for i in prefix}
+            belonging = {
+                i: naive_assignment(module, items[b, i], 0 if gumbel is None else gumbel[b, i]) for i in prefix
+            }
             present = [any(belonging[i].argmax() == j for i in prefix) for j in range(K)]
             mass = [sum((a[i][j] for i in prefix), torch.zeros(()).double()) for j in range(K)]
             weight = [m * p for m, p in zip(mass, present)] if module.mixture_mask else mass
@@ -87,9 +90,7 @@ def naive_interests(module, items, mask, gumbel=None):
 
 def naive_assignment(module, item, gumbel):
     """One-hot category of an item; its gradient is that of the softmax (straight through)."""
-    _, logits = naive_probability(module, item)
-    if gumbel is not None:
-        logits = logits + gumbel
+    logits = naive_probability(module, item)[1] + gumbel
     soft = logits.softmax(-1)
     return F.one_hot(logits.argmax(), K) + soft - soft.detach()
 
@@ -107,7 +108,7 @@ def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_
     expected = naive_interests(module, items, mask, gumbel if training else None)
     actual = module(items, mask)
     for name, value, expected_value in zip(Interests._fields, actual, expected):
-        torch.testing.assert_close(value, expected_value, msg=lambda text: f"{name}: {text}")
+        torch.testing.assert_close(value, expected_value, msg=name)
 
     # Prefixes that end in padding are no training examples; before the first item they have nothing to learn from.
     weights = [torch.randn_like(value) * mask.view(B, T, *[1] * (value.dim() - 2)) for value in actual]
