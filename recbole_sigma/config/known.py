@@ -79,7 +79,7 @@ def known_keys(model_class: type) -> set[str]:
 def declared_keys(model_class: type) -> set[str]:
     name = model_class.__name__
     return {
-        *_core_keys(),
+        *core_keys(),
         *read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml"),
         *read_own("properties", "model", name),
         *getattr(model_class, "settings", {}),
@@ -87,7 +87,7 @@ def declared_keys(model_class: type) -> set[str]:
 
 
 @lru_cache(maxsize=None)
-def _core_keys() -> frozenset[str]:
+def core_keys() -> frozenset[str]:
     properties = _RECBOLE / "properties"
     keys = {"model", "dataset", "config_files", *read_own("properties", "overall")}
     keys.update(general_arguments, training_arguments, evaluation_arguments, dataset_arguments)
