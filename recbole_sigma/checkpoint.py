@@ -88,7 +88,8 @@ def restore(model: torch.nn.Module, state: dict, path: str, model_name: str, exp
         model.load_state_dict(state["state_dict"])
     except RuntimeError as error:
         raise CheckpointError(
-            f"checkpoint {path} was trained with other settings of {model_name}: {error}. Its own are under 'config' in it"
+            f"checkpoint {path} was trained with other settings of {model_name}: {error}\n"
+            "Its own stand under 'config' in it"
         ) from error
     model.load_other_parameter(state["other_parameter"])
 

@@ -37,8 +37,9 @@ def compare_models(
         argv: settings as ``--key=value``, above all others.
 
     Returns:
-        ``rows``, one for each model, as ``run_recbole_sigma`` returns it or with ``model``, ``error`` and ``traceback``; ``table``, the
-        Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``, ``date``, ``versions``, ``machine``.
+        ``rows``, one for each model, as ``run_recbole_sigma`` returns it or with ``model``, ``error`` and
+        ``traceback``; ``table``, the Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``,
+        ``date``, ``versions``, ``machine`` and ``settings``.
 
     Raises:
         ConfigError: a setting that no model knows, or a wrong value.
@@ -101,7 +102,10 @@ def table(rows: list[dict], config: Config) -> str:
         )
     widths = [max(map(len, column)) for column in zip(*lines)]
     aligned = (
-        " | ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths)))
+        " | ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths))
+        )
         for line in lines
     )
     return "".join(f"| {line} |\n" for line in aligned) + f"\n{evaluation_rule(config)}\n"

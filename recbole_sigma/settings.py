@@ -8,9 +8,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable
 
 from recbole_sigma.errors import ConfigError
 
@@ -133,9 +134,7 @@ _COMMON = {
     "threshold": optional(mapping),
     "numerical_features": any_of(list_of(string), Rule("an empty list", lambda value: value == [])),
     "rm_dup_inter": optional(one_of("first", "last")),
-    "transform": optional(
-        one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")
-    ),
+    "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")),
     # process groups
     "local_rank": at_least(0),
     "offset": at_least(0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache, partial
+from functools import cache, partial
 from time import perf_counter
 
 import torch
@@ -104,7 +104,7 @@ def trainer_class(config) -> type:
     return _safe(get_trainer(config["MODEL_TYPE"], config["model"]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _safe(stock: type) -> type:
     if stock is Trainer:
         return SafeTrainer

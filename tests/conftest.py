@@ -1,5 +1,9 @@
-import numpy as np
-import pytest
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors, and often a busy machine; before torch is imported
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session")

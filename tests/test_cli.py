@@ -15,7 +15,8 @@ import torch
 from recbole_sigma import checkpoint
 from recbole_sigma.cli import main
 
-FAST = ["--epochs=1", "--hidden_size=8", "--inner_size=8", "--MAX_ITEM_LIST_LENGTH=10"]
+RANKED = ["--topk=[5, 10]", "--valid_metric=Recall@10"]
+FAST = ["--epochs=1", "--hidden_size=8", "--inner_size=8", "--MAX_ITEM_LIST_LENGTH=10", *RANKED]
 
 
 @pytest.fixture
@@ -36,7 +37,9 @@ def test_a_run_ends_with_a_table_and_the_files_it_wrote(toy, capsys):
 
 
 def test_keys_may_be_given_with_a_space_and_the_rule_for_seen_items_is_printed(toy, capsys):
-    assert main(["--model", "BPR", *toy[:3], "--remove_seen", "false", "--topk", "[5]", "--valid_metric", "NDCG@5"]) == 0
+    assert (
+        main(["--model", "BPR", *toy[:3], "--remove_seen", "false", "--topk", "[5]", "--valid_metric", "NDCG@5"]) == 0
+    )
     out = capsys.readouterr().out
     assert "are ranked as well (remove_seen: false)" in out
     assert "NDCG@5" in out

@@ -15,10 +15,9 @@ from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import GeneralRecommender, SequentialRecommender
 from recbole.utils import InputType
 
+from recbole_sigma.config import Config, fill_defaults, find_model, known_keys, known_models, reading
 from recbole_sigma.config import config as config_module
 from recbole_sigma.config import known as known_module
-from recbole_sigma.config import reading
-from recbole_sigma.config import Config, fill_defaults, find_model, known_keys, known_models
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.settings import at_least
 
@@ -454,9 +453,7 @@ def test_other_errors_of_recbole_keep_their_message_and_cause():
 
 
 @pytest.mark.parametrize("dataset", [*DATASETS, "unheard-of"])
-@pytest.mark.parametrize(
-    "model", "SASRec BERT4Rec GRU4Rec BPR LightGCN Pop S3Rec DIN GRU4RecKG ItemKNN SIGMA".split()
-)
+@pytest.mark.parametrize("model", "SASRec BERT4Rec GRU4Rec BPR LightGCN Pop S3Rec DIN GRU4RecKG ItemKNN SIGMA".split())
 def test_models_and_data_sets_go_together(model, dataset):
     config = make(model, dataset)
     assert config["metrics"] == ["Recall", "NDCG"] and config["eval_args"]["split"] == {"LS": "valid_and_test"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Sequence
+from typing import Any
 
 import torch
 from recbole.config import Config as RecBoleConfig

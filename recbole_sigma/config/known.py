@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import recbole
 from recbole.utils import (
@@ -61,7 +62,7 @@ def find_model(name: Any) -> type:
         raise ConfigError(f"model {name} needs a package that cannot be imported: {error}") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _recbole_models() -> frozenset[str]:
     """Class names in files of the same name, found without importing them."""
     names = set()
@@ -86,7 +87,7 @@ def declared_keys(model_class: type) -> set[str]:
     }
 
 
-@lru_cache(maxsize=None)
+@cache
 def core_keys() -> frozenset[str]:
     properties = _RECBOLE / "properties"
     keys = {"model", "dataset", "config_files", *read_own("properties", "overall")}
@@ -111,14 +112,14 @@ def _reads(source: str) -> set[str]:
     return {key for match in _READS.findall(source) for key in match if key}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _core_reads() -> frozenset[str]:
     folders = ("config", "data", "evaluator", "sampler", "trainer", "utils")
     paths = [path for folder in folders for path in (_RECBOLE / folder).rglob("*.py") if path.stem != "hyper_tuning"]
     return frozenset().union(*(_reads(path.read_text(encoding="utf-8")) for path in paths))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _model_reads(model_class: type) -> frozenset[str]:
     """What the model's module reads, and the classes it is derived from."""
     keys: set[str] = set()
@@ -145,11 +146,13 @@ def did_you_mean(names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def known_datasets() -> frozenset[str]:
     """Names of the data sets that RecBole downloads or the plugin has settings for."""
     downloads = read_yaml(_RECBOLE / "properties" / "dataset" / "url.yaml")
-    own = (path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml"))
+    own = (
+        path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml")
+    )
     return frozenset({*downloads, *own})
 
 

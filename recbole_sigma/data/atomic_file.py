@@ -57,7 +57,7 @@ def _check_column_counts(path: str, content: bytes, separator: bytes, num_column
 
 
 def explain_failure(path: str, separator: str, encoding: str | None, error: Exception) -> DataError:
-    """The error to raise when pandas could not read a file: the line of the first float that is none, if that is why."""
+    """The error to raise when pandas could not read a file: with the line of the first float that is none, if any."""
     engine = "c" if len(separator) == 1 else "python"
     try:
         text = pd.read_csv(path, sep=separator, dtype=str, encoding=encoding, engine=engine, skip_blank_lines=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -116,7 +116,9 @@ class OrderedDataset(Dataset):
 
     def _filter_by_inter_num(self):
         super()._filter_by_inter_num()
-        intervals = ", ".join(f"{key} = {self.config[key]}" for key in ("user_inter_num_interval", "item_inter_num_interval"))
+        intervals = ", ".join(
+            f"{key} = {self.config[key]}" for key in ("user_inter_num_interval", "item_inter_num_interval")
+        )
         self._require_rows(f"{intervals} removed the last of them")
 
     def _require_rows(self, reason: str) -> None:
@@ -144,7 +146,9 @@ class OrderedDataset(Dataset):
         if isinstance(self, SequentialDataset) or not self._in_time_order:
             return super()._split_index_by_leave_one_out(grouped_index, leave_one_num)
         grouped_index = list(grouped_index)
-        parts = super()._split_index_by_leave_one_out([index[1:] for index in grouped_index if index[1:]], leave_one_num)
+        parts = super()._split_index_by_leave_one_out(
+            [index[1:] for index in grouped_index if index[1:]], leave_one_num
+        )
         parts[0] += [index[0] for index in grouped_index]
         return parts
 
@@ -212,7 +216,7 @@ def create_dataset(config) -> Dataset:
         raise DataError(f"data set {config['dataset']!r}: {error}") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def dataset_class(model: str, model_type: ModelType) -> type:
     """Class of the data set of a model: RecBole's own choice with this module's behaviour in front of it."""
     module = importlib.import_module("recbole.data.dataset")

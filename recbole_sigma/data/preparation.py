@@ -26,7 +26,9 @@ def prepare_data(config, dataset) -> tuple:
     """
     num_items, longest = dataset.item_num - 1, max(config["topk"])
     if longest > num_items:
-        raise ConfigError(f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}")
+        raise ConfigError(
+            f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}"
+        )
     datasets = dataset.build()
     if not len(datasets[0]):
         raise DataError(f"eval_args {config['eval_args']} leave nothing of {dataset.dataset_name!r} to train on")

@@ -72,11 +72,17 @@ class RotaryPosition(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a feed-forward layer, each with dropout, residual and layer norm after it (Vaswani et al., 2017)."""
+    """Attention and a feed-forward layer, each followed by dropout, residual and layer norm (Vaswani et al., 2017)."""
 
     def __init__(
-        self, hidden_size: int, n_heads: int, inner_size: int, hidden_dropout: float, attn_dropout: float,
-        position: str, max_length: int,
+        self,
+        hidden_size: int,
+        n_heads: int,
+        inner_size: int,
+        hidden_dropout: float,
+        attn_dropout: float,
+        position: str,
+        max_length: int,
     ) -> None:
         super().__init__()
         self.attention = CausalSelfAttention(hidden_size, n_heads, attn_dropout, position, max_length)

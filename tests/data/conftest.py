@@ -22,6 +22,8 @@ def config_for(write_inter):
     """Configuration of a model on rows of (user, item, time)."""
 
     def make(model, rows, **settings):
-        return Config(model, "toy", config_dict={**write_inter(rows), "topk": 5, "valid_metric": "Recall@5", **settings})
+        return Config(
+            model, "toy", config_dict={**write_inter(rows), "topk": 5, "valid_metric": "Recall@5", **settings}
+        )
 
     return make
