@@ -99,7 +99,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(toy, toy_path, damage, capsys
     elif damage == "other settings":
         words.append("--num_categories=3")
     else:
-        words.append("--item_inter_num_interval=[20,inf)")
+        words.append("--user_inter_num_interval=[10,inf)")
     before = open(path, "rb").read()
     assert main(words) == 2
     expected = {
