@@ -6,6 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from recbole_sigma.comparison import compare_models, table
+from recbole_sigma.config import Config
+from recbole_sigma.errors import RecBoleSigmaError
+from recbole_sigma.quick_start import run
+from recbole_sigma.version import __version__
+
 USAGE = """\
 recbole-sigma --model=SIGMA --dataset=ml-100k [--key=value ...]
        recbole-sigma --model=SIGMA,SASRec,BPR --dataset=amazon-beauty --data_path=dataset"""
@@ -18,8 +24,6 @@ Exit codes: 0 done, 1 a model of a comparison or the program failed, 2 bad input
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     options, settings = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
-    from recbole_sigma.errors import RecBoleSigmaError  # after parsing: --help need not wait for torch
-
     try:
         return _run(options, settings)
     except (RecBoleSigmaError, OSError) as error:  # of the operating system: no permission, no space
@@ -38,8 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from recbole_sigma.version import __version__
-
     parser = argparse.ArgumentParser(
         "recbole-sigma",
         USAGE,
@@ -57,10 +59,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, settings: list[str]) -> int:
-    from recbole_sigma.comparison import compare_models, table
-    from recbole_sigma.config import Config
-    from recbole_sigma.quick_start import run
-
     files = options.config_files.split()
     if "," in options.model:
         models = [model.strip() for model in options.model.split(",") if model.strip()]

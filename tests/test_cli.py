@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -159,6 +160,20 @@ def test_a_terminal_has_progress_bars(toy):
         shown += part
     assert process.wait() == 0
     assert b"Train" in shown and b"it/s" in shown and b"Evaluate" in shown
+
+
+def test_an_interrupted_run_says_so_and_keeps_what_it_saved(toy, tmp_path):
+    words = [word for word in toy if not word.startswith("--epochs")] + ["--epochs=100000", "--stopping_step=100000"]
+    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "Saved the best model" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait() == 130
+    assert rest.splitlines()[-1].startswith("interrupted") and "Traceback" not in rest
+    (path,) = (tmp_path / "saved").glob("*.pth")
+    assert checkpoint.load(path)["model"] == "SIGMA"
 
 
 def test_the_safe_loader_reads_what_the_command_line_saved(toy, capsys):
