@@ -120,4 +120,5 @@ def evaluation_rule(config: Config) -> str:
         if config["remove_seen"]
         else "items the user had interacted with before are ranked as well (remove_seen: false)"
     )
-    return f"Test results, ranked among {candidates}; {seen}; split {config['eval_args']['split']}."
+    ((split, parts),) = config["eval_args"]["split"].items()
+    return f"Test results, ranked among {candidates}; {seen}; split {split}: {parts}."

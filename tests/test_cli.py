@@ -72,6 +72,7 @@ BAD = {
     "missing configuration": (["--config_files=none.yaml"], "none.yaml"),
     "missing checkpoint": (["--checkpoint=none.pth"], "none.pth does not exist"),
     "metric": (["--metrics=[Recal]"], "Recall"),
+    "pickled data": (["--save_dataset=true"], "save_dataset (on the command line) is not supported"),
     "split": (["--eval_args={split: {LS: all}}"], "valid_and_test"),
 }
 

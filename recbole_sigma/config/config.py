@@ -14,7 +14,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.evaluator.register import metric_types, metrics_dict
 from recbole.utils import EvaluatorType, ModelType
 
-from recbole_sigma.config.known import COMPUTED, declared_keys, did_you_mean, find_model, known_keys, owners
+from recbole_sigma.config.known import COMPUTED, NOT_KEPT, declared_keys, did_you_mean, find_model, known_keys, owners
 from recbole_sigma.config.reading import Loader, overlay, parse, read_own, read_user_file, split_argv
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.settings import check_settings, list_of, nearest, number, rule_for
@@ -181,6 +181,8 @@ class Config(RecBoleConfig):
             known = known_keys(self.model_class)
         problems = []
         for key, origin in self._origins.items():
+            if key in NOT_KEPT and self.external_config_dict[key]:
+                problems.append(f"{key} ({origin}) is not supported: the data are read anew, which takes seconds")
             if key in known:
                 continue
             if key in COMPUTED:

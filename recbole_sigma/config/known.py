@@ -25,6 +25,9 @@ from recbole_sigma.settings import nearest
 
 _RECBOLE = Path(recbole.__file__).parent
 
+# Pickled copies of data, which run code when they are loaded and do not notice another data_path.
+NOT_KEPT = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
+
 # RecBole computes these; a value given by the user would be lost or break it.
 COMPUTED = {
     "device": "it follows from use_gpu and gpu_id",

@@ -191,6 +191,8 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
 
     def inter_matrix(self, form="coo", value_field=None):
         """Interactions of this split, users' first ones included, as a scipy matrix ``[user_num, item_num]``."""
+        if TARGET_INDEX not in self.inter_feat:  # benchmark files
+            return super().inter_matrix(form, value_field)
         index = self.inter_feat[TARGET_INDEX]
         first = index[index == self.user_start[index] + 1] - 1
         rows = self.interactions[torch.cat([index, first])]

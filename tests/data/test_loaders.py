@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, prepare_data
 from recbole_sigma.errors import ConfigError
 from tests.data.test_dataset import random_rows, sequences, tokens
@@ -126,3 +127,31 @@ def test_a_split_without_validation_has_no_loader_for_it(config_for):
 def test_a_ranked_list_longer_than_the_catalog_is_refused(config_for):
     with pytest.raises(ConfigError, match="topk asks for 6 items; expected at most 5"):
         loaders(config_for("SIGMA", random_rows(items=5), topk=6, valid_metric="Recall@6"))
+
+
+@pytest.mark.parametrize("remove_seen", [True, False])
+def test_rows_split_in_advance_train_and_leave_out_what_their_lists_hold(tmp_path, remove_seen):
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    walks = {f"u{user}": [f"i{(user + 3 * step) % 17}" for step in range(7)] for user in range(9)}
+    for part, ends in [("train", range(1, 5)), ("valid", [5]), ("test", [6])]:
+        lines = ["user_id:token\titem_id_list:token_seq\titem_id:token"]
+        lines += [f"{user}\t{' '.join(walk[:end])}\t{walk[end]}" for user, walk in walks.items() for end in ends]
+        (folder / f"toy.{part}.inter").write_text("\n".join(lines) + "\n")
+    settings = {
+        "data_path": str(tmp_path),
+        "benchmark_filename": ["train", "valid", "test"],
+        "load_col": {"inter": ["user_id", "item_id_list", "item_id"]},
+        "alias_of_item_id": ["item_id_list"],
+        "topk": 5,
+        "valid_metric": "Recall@5",
+        "remove_seen": remove_seen,
+    }
+    dataset, (train, _, test) = loaders(Config("SIGMA", "toy", config_dict=settings))
+    assert sum(len(batch["item_id"]) for batch in train) == 9 * 4
+    for interaction, history, _, positive_item in test:
+        users = tokens(dataset, "user_id", interaction["user_id"])
+        found = seen(history, len(users)) if remove_seen else [set()] * len(users)
+        for user, items in zip(users, found):
+            expected = {dataset.token2id("item_id", item) for item in walks[user][:6]} if remove_seen else set()
+            assert items == expected
