@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sigma.layers.padding import pad
+
 
 class CausalSelfAttention(nn.Module):
     """Multi-head attention in which position t sees positions 1..t.
 
-    Shapes: ``B`` sequences, ``T`` positions, ``D`` hidden size, ``H`` heads.
+    Shapes: ``B`` sequences, ``T`` positions, ``N`` of them with an item, ``D`` hidden size, ``H`` heads.
 
     Args:
         position: "relative" adds a learnt bias for each head and distance to the attention scores, "rotary"
@@ -29,10 +31,10 @@ class CausalSelfAttention(nn.Module):
         self.distance_bias = nn.Parameter(torch.zeros(n_heads, max_length)) if position == "relative" else None
         self.rotary = RotaryPosition(hidden_size // n_heads, max_length) if position == "rotary" else None
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, T, D]
-        batch, length, hidden_size = x.shape
-        heads = self.query_key_value(x).view(batch, length, 3, self.n_heads, -1)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # [B, H, T, D / H] each
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # [N, D], [B, T] -> [N, D]
+        batch, length = mask.shape
+        padded = pad(self.query_key_value(x), mask).view(batch, length, 3, self.n_heads, -1)
+        query, key, value = padded.permute(2, 0, 3, 1, 4)  # [B, H, T, D / H] each
         if self.rotary is not None:
             query, key = self.rotary(query), self.rotary(key)
         bias = None if self.distance_bias is None else causal_bias(self.distance_bias, length)
@@ -44,7 +46,7 @@ class CausalSelfAttention(nn.Module):
             is_causal=bias is None,
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.output(context.transpose(1, 2).reshape(batch, length, hidden_size))
+        return self.output(context.transpose(1, 2)[mask].flatten(1))
 
 
 def causal_bias(distance_bias: Tensor, length: int) -> Tensor:
@@ -93,14 +95,29 @@ class TransformerBlock(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
         self.dropout = nn.Dropout(hidden_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, T, D]
-        x = self.attention_norm(x + self.dropout(self.attention(x)))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # [N, D], [B, T] -> [N, D]
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
-class CausalTransformer(nn.Sequential):
-    """``n_layers`` blocks from ``[B, T, D]`` to ``[B, T, D]``; sequences are padded on the right, where causality
-    alone keeps the padding out of every real position."""
+class CausalTransformer(nn.ModuleList):
+    """``n_layers`` blocks over sequences padded on the right, where causality keeps the padding out of the items.
+
+    All layers but the attention see the ``N`` items alone, whatever the padding.
+    """
 
     def __init__(self, n_layers: int, **block: object) -> None:
-        super().__init__(*(TransformerBlock(**block) for _ in range(n_layers)))
+        super().__init__(TransformerBlock(**block) for _ in range(n_layers))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """
+        Args:
+            x: vectors of the items ``[N, D]``, sequence by sequence.
+            mask: ``[B, T]``, True at items.
+
+        Returns:
+            ``[N, D]``.
+        """
+        for block in self:
+            x = block(x, mask)
+        return x

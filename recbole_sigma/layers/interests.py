@@ -50,7 +50,7 @@ class InterestEncoder(nn.Module):
         self.mixture_mask = mixture_mask
         self.categories = nn.Parameter(nn.init.orthogonal_(torch.empty(num_categories, hidden_size)))
         self.gru = nn.GRU(hidden_size, hidden_size)
-        self.log_var = nn.Sequential(
+        self.log_var_mlp = nn.Sequential(
             nn.Linear(2 * hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
         )
 
@@ -63,6 +63,11 @@ class InterestEncoder(nn.Module):
         Returns:
             Interests of every prefix 1..t; those at padding are the ones of the item before it.
         """
+        mean, intensity = self.mean_and_intensity(items, mask)
+        return Interests(mean, self.log_var(mean), intensity)
+
+    def mean_and_intensity(self, items: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean ``[B, T, K, D]`` and intensity ``[B, T, K]`` alone; arguments as for ``forward``."""
         logits = self.category_logits(items)
         # a, [B, T, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
         probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0) * mask.unsqueeze(-1)
@@ -72,11 +77,14 @@ class InterestEncoder(nn.Module):
             soft = soft / mass.clamp_min(LEAST_PROBABILITY).unsqueeze(-1)
         hard, present = self.hard_interests(items, mask, logits)  # r, [B, T, K, D] and [B, T, K]
         mean = (soft + hard) / 2  # (5)
-        categories = F.normalize(self.categories, dim=-1).expand_as(mean)
-        log_var = self.log_var(torch.cat([categories, mean], dim=-1))  # (6)
         weight = mass * present if self.mixture_mask else mass
         intensity = weight / weight.sum(-1, keepdim=True).clamp_min(LEAST_PROBABILITY)  # alpha
-        return Interests(mean, log_var, intensity)
+        return mean, intensity
+
+    def log_var(self, mean: Tensor) -> Tensor:
+        """Log-variance (6) of interests with these means: ``[..., K, D]`` -> ``[..., K, D]``."""
+        categories = F.normalize(self.categories, dim=-1).expand_as(mean)
+        return self.log_var_mlp(torch.cat([categories, mean], dim=-1))
 
     def category_logits(self, items: Tensor) -> Tensor:
         """Logits of the category probabilities ``a`` of each item: ``[..., D]`` -> ``[..., K]``."""

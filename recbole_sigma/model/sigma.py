@@ -36,8 +36,8 @@ class LossTerms(NamedTuple):
 class SIGMA(SequentialRecommender):
     """The complete model.
 
-    Shapes: ``B`` sequences, ``T`` positions, ``N`` positions with a target, ``K`` interests, ``D`` hidden size,
-    ``V`` items with index 0 as padding. Sequences are padded on the right.
+    Shapes: ``B`` sequences, ``T`` positions, ``M`` of them with an item and ``N`` with a target, ``K`` interests,
+    ``D`` hidden size, ``V`` items with index 0 as padding. Sequences are padded on the right.
 
     It trains on batches of two kinds: the plugin's, in which the field of the item id holds the next item of every
     position ``[B, T]`` (0 where there is none), and RecBole's, in which it holds the one that follows the whole
@@ -169,20 +169,27 @@ class SIGMA(SequentialRecommender):
         return nn.functional.normalize(weight, dim=-1) if self.normalize_items else weight
 
     def embed(self, item_seq: Tensor) -> Tensor:
-        """Input of the encoders: ``[B, T]`` -> ``[B, T, D]``."""
-        embedding = self.item_embedding(item_seq)
+        """Input of the encoders at every item: ``[B, T]`` -> ``[M, D]``."""
+        mask = item_seq != 0
+        embedding = self.item_embedding(item_seq[mask])
         if self.position_embedding is not None:
-            embedding = embedding + self.position_embedding.weight[: item_seq.shape[1]]
+            embedding = embedding + self.position_embedding(mask.nonzero()[:, 1])
         return self.embedding_dropout(self.embedding_norm(embedding))
 
     def posterior(self, item_seq: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of z after every position (11): ``[B, T]`` -> ``[B, T, D]`` twice."""
-        embedding = self.embed(item_seq)
-        return self.mean_encoder(embedding), self.log_var_head(self.log_var_encoder(embedding))
+        """Mean and log-variance of z after every item (11): ``[B, T]`` -> ``[M, D]`` twice."""
+        embedding, mask = self.embed(item_seq), item_seq != 0
+        return self.mean_encoder(embedding, mask), self.log_var_head(self.log_var_encoder(embedding, mask))
 
     def interests(self, item_seq: Tensor) -> Interests:
         """Gaussians of the interests after every position: ``[B, T]`` -> ``[B, T, K, D]`` and ``[B, T, K]``."""
         return self.interest_encoder(self.item_embedding(item_seq), item_seq != 0)
+
+    def _interests_at(self, place: Tensor, item_seq: Tensor) -> Interests:
+        """The interests at the places ``[B, T]`` that are True: ``[N, K, D]`` and ``[N, K]``."""
+        parts = self.interest_encoder.mean_and_intensity(self.item_embedding(item_seq), item_seq != 0)
+        mean, intensity = (part[place] for part in parts)
+        return Interests(mean, self.interest_encoder.log_var(mean), intensity)
 
     def loss_terms(self, interaction) -> LossTerms:
         """The parts of the loss of a batch, summed over its targets."""
@@ -194,7 +201,7 @@ class SIGMA(SequentialRecommender):
 
         prior = None
         if self.has_interests:
-            prior = Interests(*(part[has_target] for part in self.interests(item_seq)))
+            prior = self._interests_at(has_target, item_seq)
             x = gaussian.sample(prior.mean, prior.log_var)
             interest_ce = losses.interest_cross_entropy(
                 self.interest_decoder(x),
@@ -209,14 +216,16 @@ class SIGMA(SequentialRecommender):
         if self.scorer == "sequence":
             mean, log_var = self.posterior(item_seq)
             z = gaussian.sample(mean, log_var)
+            mask = item_seq != 0
+            at_target = has_target[mask]  # [M]
             sequence_ce = losses.interest_cross_entropy(
-                self.decoder(z)[has_target],
+                self.decoder(z, mask)[at_target],
                 items,
                 target,
                 temperature=self.temperature,
                 negatives=self._negatives(self.loss),
             ).sum()  # (13), (14)
-            sequence_kl = self._sequence_kl(z[has_target], mean[has_target], log_var[has_target], prior).sum()
+            sequence_kl = self._sequence_kl(z[at_target], mean[at_target], log_var[at_target], prior).sum()
 
         return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(target))
 
@@ -264,13 +273,13 @@ class SIGMA(SequentialRecommender):
 
     def _users(self, interaction) -> Tensor:
         """User vectors ``[B, K, D]`` after the last item, from the means (3.4); K = 1 for ``scorer: sequence``."""
-        item_seq = interaction[self.ITEM_SEQ]
-        last = interaction[self.ITEM_SEQ_LEN] - 1
-        row = torch.arange(len(item_seq), device=item_seq.device)
+        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         if self.scorer == "interests":
-            return self.interest_decoder(self.interests(item_seq).mean[row, last])
-        mean = self.mean_encoder(self.embed(item_seq))  # z without noise
-        return self.decoder(mean)[row, last].unsqueeze(1)
+            row = torch.arange(len(item_seq), device=item_seq.device)
+            return self.interest_decoder(self.interests(item_seq).mean[row, length - 1])
+        mask = item_seq != 0
+        mean = self.mean_encoder(self.embed(item_seq), mask)  # z without noise
+        return self.decoder(mean, mask)[length.cumsum(0) - 1].unsqueeze(1)
 
     def _training_sequences(self, interaction) -> tuple[Tensor, Tensor]:
         """Items and, at each position that has one, the next item: ``[B, T]`` twice."""

@@ -83,7 +83,7 @@ def naive_interests(module, items, mask, gumbel=None):
                 mean = (soft + hard) / 2
                 means[b, t, j] = mean
                 category = module.categories[j] / module.categories[j].norm()
-                log_vars[b, t, j] = module.log_var(torch.cat([category, mean]))
+                log_vars[b, t, j] = module.log_var_mlp(torch.cat([category, mean]))
                 intensities[b, t, j] = weight[j] / sum(weight) if prefix else 0.0
     return Interests(means, log_vars, intensities)
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
+from recbole_sigma.layers.padding import pad as to_places
 from recbole_sigma.model.sigma import SIGMA, LossTerms
 from tests.model.helpers import MAX_LENGTH, NUM_ITEMS, all_positions, build_sigma, last_position, pad, random_sigma
 
@@ -45,19 +46,19 @@ def noise(monkeypatch):
     of_sequence = torch.randn(MAX_LENGTH, 8, generator=generator, dtype=torch.double)
     of_interests = torch.randn(MAX_LENGTH, 3, 8, generator=generator, dtype=torch.double)
     of_categories = torch.empty(MAX_LENGTH, 3, dtype=torch.double).exponential_(generator=generator)
-    position_of_target = torch.empty(0)
+    position_of_target = position_of_item = torch.arange(MAX_LENGTH)  # for a single sequence outside the loss
     original = SIGMA.loss_terms
 
     def loss_terms(self, interaction):
-        nonlocal position_of_target
+        nonlocal position_of_target, position_of_item
         position_of_target = target_positions(interaction)
+        position_of_item = (interaction["item_id_list"] != 0).nonzero()[:, 1]
         return original(self, interaction)
 
     def randn_like(like):
-        if like.shape[0] == len(position_of_target) and like.shape[1] <= 3:  # [N, K, D]
+        if like.dim() == 3:  # [N, K, D]
             return of_interests[position_of_target, : like.shape[1]].to(like.dtype)
-        assert like.shape[1] > 3, "sequences are as long as there are interests: the two cannot be told apart"
-        return of_sequence[: like.shape[1]].to(like.dtype).expand_as(like)  # [B, T, D]
+        return of_sequence[position_of_item[: len(like)]].to(like.dtype)  # [M, D]
 
     def exponential_(tensor):  # [B, T, K]
         return tensor.copy_(of_categories[: tensor.shape[1], : tensor.shape[2]].expand_as(tensor))
@@ -99,9 +100,11 @@ def outputs(model, item_seq):
     """Everything that the model computes for each position."""
     parts = {}
     if model.scorer == "sequence":
+        mask = item_seq != 0
         mean, log_var = model.posterior(item_seq)
         z = gaussian.sample(mean, log_var) if model.training else mean
-        parts.update(mean=mean, log_var=log_var, decoded=model.decoder(z))
+        decoded = model.decoder(z, mask)
+        parts = {name: to_places(part, mask) for name, part in [("mean", mean), ("log_var", log_var), ("decoded", decoded)]}
     if model.has_interests:
         parts.update({f"interest_{name}": part for name, part in model.interests(item_seq)._asdict().items()})
     return parts
@@ -206,9 +209,10 @@ def naive_loss_terms(model, batch, noise_of_sequence, noise_of_interests):
         return Independent(Normal(mean, (log_var / 2).exp()), 1)
 
     item_seq, target = batch["item_id_list"], batch["item_id"]
-    mean, log_var = model.posterior(item_seq)
-    z = mean + (log_var / 2).exp() * noise_of_sequence
-    decoded, interests = model.decoder(z), model.interests(item_seq)
+    mask = item_seq != 0
+    mean, log_var = (to_places(part, mask) for part in model.posterior(item_seq))
+    z = mean + (log_var / 2).exp() * to_places(noise_of_sequence, mask)
+    decoded, interests = to_places(model.decoder(z[mask], mask), mask), model.interests(item_seq)
     sums = dict.fromkeys(SUMS, 0.0)
     for n, (b, t) in enumerate(target.nonzero().tolist()):
         posterior = normal(mean[b, t], log_var[b, t])
@@ -229,7 +233,7 @@ def test_loss_follows_section_3_4_and_its_weights(normalize_items, monkeypatch):
     model = random_sigma(**weights, temperature=0.5, interest_temperature=2.0, normalize_items=normalize_items).eval()
     batch = all_positions(*SEQUENCES)
     num_targets = sum(len(sequence) - 1 for sequence in SEQUENCES)
-    of_sequence = torch.randn(*batch["item_id"].shape, 8).double()
+    of_sequence = torch.randn(int(batch["item_length"].sum()), 8).double()
     of_interests = torch.randn(num_targets, 3, 8).double()
     of_shape = {noise.shape: noise for noise in (of_sequence, of_interests)}
     monkeypatch.setattr(torch, "randn_like", lambda like: of_shape[like.shape])
@@ -254,7 +258,7 @@ def test_loss_follows_section_3_4_and_its_weights(normalize_items, monkeypatch):
 def test_standard_prior_is_the_closed_form_and_has_no_interests():
     model = random_sigma(prior="standard").eval()
     batch = all_positions(*SEQUENCES)
-    mean, log_var = (part[batch["item_id"] != 0] for part in model.posterior(batch["item_id_list"]))
+    mean, log_var = model.posterior(batch["item_id_list"])
     expected = kl_divergence(Normal(mean, (log_var / 2).exp()), Normal(0.0, 1.0)).sum()
     terms = model.loss_terms(batch)
     torch.testing.assert_close(terms.sequence_kl, expected)
@@ -435,7 +439,8 @@ def test_scores_are_the_logits_of_13_and_9():
     batch = last_position(*SEQUENCES)
     rows, last = torch.arange(len(SEQUENCES)), batch["item_length"] - 1
     model = random_sigma(temperature=0.5).eval()
-    users = model.decoder(model.posterior(batch["item_id_list"])[0])[rows, last]
+    mask = batch["item_id_list"] != 0
+    users = to_places(model.decoder(model.posterior(batch["item_id_list"])[0], mask), mask)[rows, last]
     torch.testing.assert_close(model.full_sort_predict(batch), users @ model.item_embedding.weight.T / 0.5)
 
     model = random_sigma(scorer="interests", interest_temperature=2.0).eval()
