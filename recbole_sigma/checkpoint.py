@@ -14,6 +14,7 @@ from scipy import sparse
 from recbole_sigma.errors import CheckpointError
 
 FORMAT = 1
+KEYS = {"model", "config", "catalog", "state_dict", "other_parameter"}
 
 
 def save(state: dict, path: str | os.PathLike) -> None:
@@ -31,6 +32,7 @@ def save(state: dict, path: str | os.PathLike) -> None:
             torch.save(to_plain({"format": FORMAT, **state}), file)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # temporary files are for their owner alone
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
@@ -54,7 +56,7 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= KEYS:
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
     return {**state, "other_parameter": from_plain(state["other_parameter"])}
 
@@ -67,8 +69,18 @@ def catalog(dataset) -> dict:
     return {"users": dataset.user_num - 1, "items": dataset.item_num - 1, "digest": digest.hexdigest()}
 
 
-def restore(model: torch.nn.Module, state: dict, path: str, model_name: str, expected_catalog: dict | None) -> None:
+def restore(
+    model: torch.nn.Module,
+    state: dict,
+    path: str,
+    model_name: str,
+    expected_catalog: dict | None = None,
+    settings: dict | None = None,
+) -> None:
     """Put the parameters of a checkpoint into a model.
+
+    Args:
+        settings: those of the model, which have to be those of the checkpoint; two that differ may fit by shape.
 
     Raises:
         CheckpointError: the checkpoint is of another model, of other settings, or of another catalog.
@@ -84,6 +96,15 @@ def restore(model: torch.nn.Module, state: dict, path: str, model_name: str, exp
             f"checkpoint {path} was trained on another catalog: {found}; this data set has {wanted}. Use the data set, "
             "filters and files that it was trained with"
         )
+    differing = [
+        f"{key} = {state['config'][key]!r} (here {value!r})"
+        for key, value in (settings or {}).items()
+        if key in state["config"] and state["config"][key] != value
+    ]
+    if differing:
+        raise CheckpointError(
+            f"checkpoint {path} was trained with other settings of {model_name}: {', '.join(differing)}. Give its own"
+        )
     try:
         model.load_state_dict(state["state_dict"])
     except RuntimeError as error:
@@ -92,6 +113,12 @@ def restore(model: torch.nn.Module, state: dict, path: str, model_name: str, exp
             "Its own stand under 'config' in it"
         ) from error
     model.load_other_parameter(state["other_parameter"])
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def to_plain(value):

@@ -50,8 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", default="SIGMA", help="SIGMA, any model of RecBole, or several with commas between")
-    parser.add_argument("--dataset", required=True, help="name of a data set: a folder of atomic files in data_path")
+    parser.add_argument("--model", help="SIGMA, any model of RecBole, or several with commas between")
+    parser.add_argument("--dataset", help="name of a data set: a folder of atomic files in data_path")
     parser.add_argument("--config_files", default="", help="YAML files, spaces between; later ones win")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--version", action="version", version=__version__)
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, settings: list[str]) -> int:
     files = options.config_files.split()
-    if "," in options.model:
+    if "," in (options.model or ""):
         models = [model.strip() for model in options.model.split(",") if model.strip()]
         result = compare_models(models, options.dataset, files, argv=tuple(settings))
         print(f"\n{result['table']}\ntable: {result['markdown']}, {result['json']}")

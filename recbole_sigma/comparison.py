@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import traceback
 from datetime import datetime, timezone
@@ -10,12 +11,17 @@ from importlib.metadata import version
 from logging import getLogger
 from pathlib import Path
 
+import torch
+from recbole.utils import EvaluatorType
+
 from recbole_sigma.config import Config
+from recbole_sigma.data import create_dataset
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.quick_start import run
 from recbole_sigma.run_files import new_run_id
+from recbole_sigma.version import __version__
 
-PACKAGES = ("recbole-sigma", "recbole", "torch", "numpy", "pandas", "scipy")
+PACKAGES = ("recbole", "torch", "numpy", "pandas", "scipy")
 
 
 def compare_models(
@@ -43,6 +49,7 @@ def compare_models(
 
     Raises:
         ConfigError: a setting that no model knows, or a wrong value.
+        DataError: files that cannot be loaded.
     """
     if not models:
         raise ConfigError("no model is given to compare; expected names with commas between, as in SIGMA,SASRec")
@@ -50,12 +57,19 @@ def compare_models(
         Config(model, dataset, config_file_list, config_dict, argv, companions=[m for m in models if m != model])
         for model in models
     ]
+    if any(config["checkpoint"] is not None for config in configs):
+        raise ConfigError(
+            "checkpoint is of a single model; expected one model, or none of them tested from a checkpoint"
+        )
+    create_dataset(configs[0])  # files that cannot be loaded would fail every row
     stem = Path(configs[0]["checkpoint_dir"]) / new_run_id("comparison", dataset)
+    versions = {package: version(package) for package in PACKAGES}
     result = {
         "dataset": dataset,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
-        "machine": f"{platform.system()} {platform.machine()}, {configs[0]['device']}",
+        "versions": {"python": platform.python_version(), "recbole_sigma": __version__, **versions},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, on "
+        f"{configs[0]['device']}",
         "settings": {"models": list(models), "files": config_file_list, "dict": config_dict, "argv": list(argv)},
         "rows": [],
         "markdown": f"{stem}.md",
@@ -113,6 +127,9 @@ def table(rows: list[dict], config: Config) -> str:
 
 def evaluation_rule(config: Config) -> str:
     """One sentence on how the results were measured."""
+    ((split, parts),) = config["eval_args"]["split"].items()
+    if config["eval_type"] == EvaluatorType.VALUE:
+        return f"Test results on labelled rows; split {split}: {parts}."
     mode = config["eval_args"]["mode"]["test"]
     candidates = "all items" if mode == "full" else f"the candidates of mode {mode}"
     seen = (
@@ -120,5 +137,4 @@ def evaluation_rule(config: Config) -> str:
         if config["remove_seen"]
         else "items the user had interacted with before are ranked as well (remove_seen: false)"
     )
-    ((split, parts),) = config["eval_args"]["split"].items()
     return f"Test results, ranked among {candidates}; {seen}; split {split}: {parts}."

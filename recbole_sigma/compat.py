@@ -277,12 +277,13 @@ def update_of_dok_matrix(module):
 @repair(
     "model.context_aware_recommender.kd_dagfm",
     *(f"model.general_recommender.{name}" for name in ("convncf", "nais", "neumf", "ract")),
-    "model.sequential_recommender.s3rec",
+    *("model.sequential_recommender.s3rec", "trainer.trainer"),
     needed=lambda: _version(torch) >= (2, 6),
 )
-def load_pretrained(module):
-    """kd_dagfm.py:56, convncf.py:82, nais.py:127, neumf.py:84, ract.py:75,84, s3rec.py:120: since torch 2.6
-    ``torch.load`` reads plain data only, but RecBole's own pre-training files hold its Config."""
+def load_pickled(module):
+    """trainer/trainer.py:323,583, kd_dagfm.py:56, convncf.py:82, nais.py:127, neumf.py:84, ract.py:75,84,
+    s3rec.py:120: since torch 2.6 ``torch.load`` reads plain data only, but the files that RecBole writes hold its
+    Config. (The plugin's trainers write plain data and read it with the safe loader.)"""
     _overlay(module, "torch", load=functools.partial(torch.load, weights_only=False))
 
 

@@ -9,6 +9,7 @@ from recbole.utils import init_seed
 from recbole_sigma import checkpoint
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.errors import ConfigError
 from recbole_sigma.run_files import new_run_id, run_log
 from recbole_sigma.trainer import trainer_class
 
@@ -25,7 +26,7 @@ def run_recbole_sigma(
     Args:
         model: name of a model, or its class.
         dataset: name of a data set.
-        config_file_list: YAML files, later ones first in rank.
+        config_file_list: YAML files, later ones win.
         config_dict: settings above those of the files.
         saved: keep the best model as a checkpoint and test that one; otherwise the last one is tested.
 
@@ -42,6 +43,10 @@ def run_recbole_sigma(
 
 def run(config: Config, saved: bool = True) -> dict:
     """``run_recbole_sigma`` for a configuration that exists already."""
+    if not config["single_spec"]:
+        raise ConfigError(
+            "local_rank is set; expected a single process, this pipeline does not share a run among several"
+        )
     config["run_id"] = new_run_id(config["model"], config["dataset"])
     with run_log(config["model"], config["run_id"], config["state"]) as log_file:
         logger = getLogger()
@@ -62,12 +67,12 @@ def run(config: Config, saved: bool = True) -> dict:
         trainer.eval_collector.data_collect(train_data)  # for metrics that count, in runs that do not train
         show_progress = config["show_progress"]
         valid_result = None
-        if config["checkpoint"]:
+        if config["checkpoint"] is not None:
             trainer.load_model(config["checkpoint"])
         else:
             _, valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show_progress)
         test_result = trainer.evaluate(
-            test_data, load_best_model=saved and not config["checkpoint"], show_progress=show_progress
+            test_data, load_best_model=saved and config["checkpoint"] is None, show_progress=show_progress
         )
 
         valid_result, test_result = (_plain(result) for result in (valid_result, test_result))

@@ -47,6 +47,9 @@ def run_log(model: str, run_id: str, level: str) -> Iterator[Path]:
     logger.setLevel(level.upper())
     try:
         yield path
+    except Exception:
+        logger.exception("the run failed", extra={"file_only": True})
+        raise
     finally:
         logger.setLevel(former_level)
         for handler in (screen, file):

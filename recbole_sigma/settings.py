@@ -100,7 +100,12 @@ def _is_filter(value: Any) -> bool:
 
 _LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 _STATES = ("debug", "info", "warning", "error", "critical")
-_DROPOUT = any_of(interval("[0, 1)"), list_of(interval("[0, 1)")))
+_DROPOUT = interval("[0, 1)")
+_SIZES = re.compile(r".*_size|n_layers|n_heads")
+_CLIP = Rule(
+    "a mapping with max_norm, and norm_type if you like",
+    lambda value: isinstance(value, Mapping) and "max_norm" in value and value.keys() <= {"max_norm", "norm_type"},
+)
 _WEIGHT = at_least(0.0)
 _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 
@@ -115,7 +120,9 @@ _COMMON = {
     "weight_decay": at_least(0.0),
     "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
     "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
-    "seed": at_least(0),
+    "seed": Rule(
+        "an integer of at least 0 and below 2**32", lambda value: at_least(0).accepts(value) and value < 2**32
+    ),
     "worker": at_least(0),
     "gpu_id": any_of(at_least(0), string),
     "metrics": any_of(string, list_of(string)),
@@ -126,8 +133,9 @@ _COMMON = {
     "entity_kg_num_interval": _FILTER,
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
-    "checkpoint": optional(string),
-    "clip_grad_norm": optional(mapping),
+    "checkpoint": optional(Rule("the path of a checkpoint", lambda value: isinstance(value, str) and value != "")),
+    "clip_grad_norm": optional(_CLIP),
+    "loss_type": one_of("CE", "BPR", "BCE"),
     "load_col": optional(mapping),
     "unload_col": optional(mapping),
     "val_interval": optional(mapping),
@@ -162,7 +170,9 @@ def rule_for(key: str, value: Any, default: Any) -> Rule | None:
         return _COMMON[key]
     typical = value if default is None else default
     if "dropout" in key and (number.accepts(typical) or isinstance(typical, list)):
-        return _DROPOUT
+        return list_of(_DROPOUT) if isinstance(typical, list) else _DROPOUT
+    if _SIZES.fullmatch(key) and integer.accepts(typical):
+        return at_least(1)
     if key.endswith("_weight") and number.accepts(value):
         return _WEIGHT
     for kind, rule in ((bool, is_bool), (int, integer), (float, number), (str, string)):

@@ -11,8 +11,9 @@ from recbole.trainer import Trainer
 from recbole.utils import get_trainer
 
 from recbole_sigma import checkpoint
+from recbole_sigma.config import model_keys
 from recbole_sigma.data.loaders import SequenceDataLoader
-from recbole_sigma.errors import TrainingError
+from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.run_files import new_run_id
 
 PREDICTED_PAIRS = 4096
@@ -32,6 +33,7 @@ class SafeTrainer(Trainer):
         super().__init__(config, model)
         run_id = config["run_id"] or new_run_id(config["model"], config["dataset"])
         self.saved_model_file = os.path.join(self.checkpoint_dir, f"{run_id}.pth")
+        self.pretrained_model_file = os.path.join(self.checkpoint_dir, f"pretrained-{run_id}.pth")
         self.test_batch_size = max(self.test_batch_size, PREDICTED_PAIRS)
         self.catalog = None
         self.epoch_seconds = []
@@ -44,20 +46,27 @@ class SafeTrainer(Trainer):
         start = perf_counter()
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.epoch_seconds.append(perf_counter() - start)
+        self._check_parameters()
         return losses
+
+    def _check_parameters(self):
+        """A gradient may be no number where the loss still was one."""
+        for name, parameter in self.model.named_parameters():
+            if not torch.isfinite(parameter).all():
+                self._stop(f"the parameter {name} is no longer finite after epoch {self.epoch}")
 
     def _check_nan(self, loss):
         if not torch.isfinite(loss):
-            kept = self.saved_model_file if self.has_checkpoint else "none was saved yet"
-            raise TrainingError(
-                f"the training loss is {loss.item()} at epoch {self.epoch}, step {self.train_step}. Best checkpoint so "
-                f"far: {kept}. A smaller learning_rate or clip_grad_norm may help"
-            )
+            self._stop(f"the training loss is {loss.item()} at epoch {self.epoch}, step {self.train_step}")
         self.train_step += 1
 
+    def _stop(self, problem: str):
+        kept = self.saved_model_file if self.has_checkpoint else "none was saved yet"
+        raise TrainingError(
+            f"{problem}. Best checkpoint so far: {kept}. A smaller learning_rate or clip_grad_norm may help"
+        )
+
     def _save_checkpoint(self, epoch, verbose=True, **kwargs):
-        if not self.config["single_spec"] and self.config["local_rank"] != 0:
-            return
         path = kwargs.get("saved_model_file", self.saved_model_file)
         other = self.model.other_parameter().items()  # modules among them are part of the state_dict
         state = {
@@ -65,11 +74,9 @@ class SafeTrainer(Trainer):
             "config": self.config.plain_dict(),
             "catalog": self.catalog,
             "epoch": epoch,
-            "cur_step": self.cur_step,
             "best_valid_score": self.best_valid_score,
             "state_dict": self.model.state_dict(),
             "other_parameter": {key: value for key, value in other if not isinstance(value, torch.nn.Module)},
-            "optimizer": self.optimizer.state_dict(),
         }
         checkpoint.save(state, path)
         self.has_checkpoint = True
@@ -78,10 +85,12 @@ class SafeTrainer(Trainer):
 
     def save_pretrained_model(self, epoch, saved_model_file):
         """Hook of RecBole's pretraining trainers, whose file name would be the same in every run."""
-        folder, run = os.path.split(self.saved_model_file)
-        path = os.path.join(folder, run if self.has_checkpoint else f"pretrained-{run}")
-        self._save_checkpoint(epoch, verbose=False, saved_model_file=path)
-        self.saved_model_file = path
+        self._save_checkpoint(epoch, verbose=False, saved_model_file=self.pretrained_model_file)
+        self.saved_model_file = self.pretrained_model_file
+
+    def resume_checkpoint(self, resume_file):
+        """Not offered yet: what RecBole restores does not continue the run (RecBole #2126)."""
+        raise ConfigError("a run cannot be resumed; --checkpoint tests a saved model")
 
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
         if load_best_model and eval_data:
@@ -95,12 +104,13 @@ class SafeTrainer(Trainer):
             CheckpointError: it is missing, damaged, or of another model, other settings or another catalog.
         """
         state = checkpoint.load(path, self.device)
-        checkpoint.restore(self.model, state, path, self.config["model"], self.catalog)
+        settings = {key: self.config[key] for key in model_keys(type(self.model))}
+        checkpoint.restore(self.model, state, path, self.config["model"], self.catalog, settings)
         self.logger.info(f"Loaded {path}")
 
 
 def trainer_class(config) -> type:
-    """RecBole's trainer for the model of this configuration, made safe; tree models keep their own."""
+    """RecBole's trainer for the model of this configuration, made safe."""
     return _safe(get_trainer(config["MODEL_TYPE"], config["model"]))
 
 
@@ -108,4 +118,4 @@ def trainer_class(config) -> type:
 def _safe(stock: type) -> type:
     if stock is Trainer:
         return SafeTrainer
-    return type(stock.__name__, (SafeTrainer, stock), {}) if issubclass(stock, Trainer) else stock
+    return type(stock.__name__, (SafeTrainer, stock), {})

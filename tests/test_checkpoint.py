@@ -15,7 +15,14 @@ from recbole_sigma.errors import CheckpointError
 
 
 def state(**parts):
-    return {"model": "M", "catalog": None, "state_dict": {"w": torch.arange(3.0)}, "other_parameter": {}, **parts}
+    return {
+        "model": "M",
+        "config": {},
+        "catalog": None,
+        "state_dict": {"w": torch.arange(3.0)},
+        "other_parameter": {},
+        **parts,
+    }
 
 
 class Model(torch.nn.Module):
@@ -92,6 +99,25 @@ def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path):
     torch.save({"w": torch.ones(1)}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
         checkpoint.load(tmp_path / "a.pth")
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path):
+    torch.save({"format": 1, "model": "M"}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
+        checkpoint.load(tmp_path / "a.pth")
+
+
+def test_a_checkpoint_can_be_read_by_whoever_may_read_new_files(tmp_path):
+    (tmp_path / "other").touch()
+    checkpoint.save(state(), tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_settings_that_differ_are_named_even_if_every_shape_fits():
+    saved = state(config={"n_heads": 2, "seed": 1})
+    with pytest.raises(CheckpointError, match=r"n_heads = 2 \(here 4\)"):
+        checkpoint.restore(Model(), saved, "p", "M", settings={"n_heads": 4, "new": 1})
+    checkpoint.restore(Model(), saved, "p", "M", settings={"n_heads": 2})
 
 
 def test_checkpoints_of_another_model_settings_or_catalog_are_refused():

@@ -60,7 +60,7 @@ BAD = {
     "where files were looked for": (["--dataset=amazon-beuty"], "amazon-beuty.inter"),
     "unknown key": (["--hiden_size=8"], "hidden_size"),
     "key of another model": (["--model=SASRec", "--num_categories=4"], "is a key of SIGMA"),
-    "word that is no option": (["epochs=3"], "--key=value"),
+    "word that is no option": (["--seed", "1", "epochs=3"], "--key=value"),
     "no category": (["--num_categories=0"], "num_categories is 0; expected an integer of at least 1"),
     "heads": (["--n_heads=3"], "hidden_size is 8; expected a multiple of n_heads"),
     "dropout of 1": (["--hidden_dropout_prob=1"], r"expected a number in [0, 1)"),
@@ -72,6 +72,12 @@ BAD = {
     "missing configuration": (["--config_files=none.yaml"], "none.yaml"),
     "missing checkpoint": (["--checkpoint=none.pth"], "none.pth does not exist"),
     "metric": (["--metrics=[Recal]"], "Recall"),
+    "checkpoint without a name": (["--checkpoint="], "expected the path of a checkpoint"),
+    "transform": (["--transform=mask_itemseq"], "sequences are trained on as they are"),
+    "labelled rows": (["--eval_args={mode: labeled}"], "this model ranks items"),
+    "huge seed": (["--seed=99999999999"], "below 2**32"),
+    "negative size": (["--hidden_size=-4"], "expected"),
+    "clipping": (["--clip_grad_norm={foo: 1}"], "max_norm"),
     "pickled data": (["--save_dataset=true"], "save_dataset (on the command line) is not supported"),
     "split": (["--eval_args={split: {LS: all}}"], "valid_and_test"),
 }
@@ -80,7 +86,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_refused_with_what_to_do(toy, case, capsys, tmp_path):
     words, message = BAD[case]
-    assert main(["--model=SIGMA", *toy, *words] if case != "word that is no option" else [*toy, *words]) == 2
+    assert main(["--model=SIGMA", *toy, *words]) == 2
     error = capsys.readouterr().err
     assert error.splitlines()[-1] and "error: " in error
     assert message in error
@@ -88,7 +94,7 @@ def test_bad_input_is_refused_with_what_to_do(toy, case, capsys, tmp_path):
     assert not (tmp_path / "saved").exists() or not list((tmp_path / "saved").iterdir())
 
 
-@pytest.mark.parametrize("damage", ["truncated", "other model", "other settings", "other catalog"])
+@pytest.mark.parametrize("damage", ["truncated", "other model", "other settings", "same shapes", "other catalog"])
 def test_a_checkpoint_that_does_not_fit_is_refused(toy, toy_path, damage, capsys, tmp_path):
     assert main(["--model=SIGMA", *toy]) == 0
     path = re.search(r"checkpoint: (\S+)", capsys.readouterr().out)[1]
@@ -100,6 +106,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(toy, toy_path, damage, capsys
         words[0] = "--model=SASRec"
     elif damage == "other settings":
         words.append("--num_categories=3")
+    elif damage == "same shapes":
+        words.append("--normalize_items=true")
     else:
         words.append("--user_inter_num_interval=[10,inf)")
     before = open(path, "rb").read()
@@ -107,7 +115,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(toy, toy_path, damage, capsys
     expected = {
         "truncated": "truncated",
         "other model": "of the model SIGMA; expected SASRec",
-        "other settings": "other settings of SIGMA",
+        "other settings": "num_categories = 4 (here 3)",
+        "same shapes": "normalize_items = False (here True)",
         "other catalog": "another catalog",
     }
     assert expected[damage] in capsys.readouterr().err
@@ -118,7 +127,7 @@ def test_a_sequence_model_without_timestamps_is_refused(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "plain.inter").write_text("user_id:token\titem_id:token\nu\ti\nu\tj\nu\tk\n")
-    assert main(["--dataset=plain", f"--data_path={tmp_path}"]) == 2
+    assert main(["--model=SIGMA", "--dataset=plain", f"--data_path={tmp_path}"]) == 2
     assert "timestamp" in capsys.readouterr().err
 
 
@@ -127,15 +136,26 @@ def test_debug_shows_where(toy):
         main(["--model=SIGMMA", "--debug", *toy])
 
 
-def test_no_data_set_is_refused_by_usage(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--model=SIGMA"])
-    assert stop.value.code == 2
-    assert "--dataset" in capsys.readouterr().err
+@pytest.mark.parametrize("words, missing", [(["--model=SIGMA"], "--dataset"), (["--dataset=ml-100k"], "--model")])
+def test_no_model_or_data_set_is_refused(words, missing, capsys):
+    assert main(words) == 2
+    assert missing in capsys.readouterr().err
+
+
+def test_model_and_data_set_may_stand_in_a_file(toy, tmp_path, capsys):
+    (tmp_path / "my.yaml").write_text("model: Pop\ndataset: toy\n")
+    assert main(["--config_files=my.yaml", toy[1]]) == 0
+    assert "| Pop " in capsys.readouterr().out
+
+
+def test_a_comparison_without_its_data_is_refused_as_a_whole(toy, tmp_path, capsys):
+    assert main(["--model=SIGMA,BPR", "--dataset=nope", toy[1]]) == 2
+    assert "nope.inter" in capsys.readouterr().err
+    assert not (tmp_path / "saved").exists()
 
 
 def command(*words):
-    return [sys.executable, "-m", "recbole_sigma", *words]
+    return [sys.executable, "-m", "recbole_sigma", "--model=SIGMA", *words]
 
 
 def test_output_that_is_no_terminal_has_neither_bars_nor_colours(toy):

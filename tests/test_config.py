@@ -13,7 +13,7 @@ import torch
 import yaml
 from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import GeneralRecommender, SequentialRecommender
-from recbole.utils import InputType
+from recbole.utils import InputType, ModelType
 
 from recbole_sigma.config import Config, fill_defaults, find_model, known_keys, known_models, reading
 from recbole_sigma.config import config as config_module
@@ -36,7 +36,7 @@ class Toy(SequentialRecommender):
         self.toy_depth = config["toy_depth"]
 
     @staticmethod
-    def check_settings(config):
+    def check_combination(config):
         if config["toy_size"] == 13:
             raise ConfigError("toy_size is 13; expected a lucky number")
 
@@ -81,10 +81,10 @@ def test_a_value_may_hold_an_equals_sign_or_begin_with_a_dash():
 
 
 def test_a_bare_flag_is_true_for_a_boolean_key_only():
-    assert argv("--save_dataset", "--epochs=2")["save_dataset"] is True
-    assert argv("--save_dataset")["save_dataset"] is True
+    assert argv("--log_wandb", "--epochs=2")["log_wandb"] is True
+    assert argv("--log_wandb")["log_wandb"] is True
     with refused("--epochs has no value", "expected --epochs=VALUE"):
-        argv("--epochs", "--save_dataset")
+        argv("--epochs", "--log_wandb")
 
 
 @pytest.mark.parametrize("word", ["file.yaml", "-e", "-epochs=3", "--", "--=3"])
@@ -374,7 +374,7 @@ def test_a_class_without_source_is_fine():
         ({"learning_rate": "fast"}, ["learning_rate is 'fast'", "number above 0"]),
         ({"use_gpu": 1}, ["use_gpu is 1", "true or false"]),
         ({"checkpoint_dir": 3}, ["checkpoint_dir is 3", "a string"]),
-        ({"checkpoint": 3}, ["checkpoint is 3", "a string or nothing"]),
+        ({"checkpoint": 3}, ["checkpoint is 3", "the path of a checkpoint or nothing"]),
         ({"seed": None}, ["seed is None", "an integer"]),
         ({"n_layers": 2.5}, ["n_layers is 2.5", "an integer"]),
         ({"initializer_range": "x"}, ["initializer_range is 'x'", "a finite number"]),
@@ -387,7 +387,7 @@ def test_a_class_without_source_is_fine():
         ({"valid_metric": "Recall"}, ["valid_metric is 'Recall'", "Recall@20"]),
         ({"metrics": ["AUC", "Recall"]}, ["Ranking metrics and value metrics"]),
         ({"hidden_size": 63}, ["hidden_size is 63", "multiple of n_heads, which is 2"]),
-        ({"n_heads": 0}, ["hidden_size is 64", "n_heads, which is 0"]),
+        ({"n_heads": 0}, ["n_heads is 0", "at least 1"]),
         ({"eval_args": "full"}, ["eval_args is 'full'", "a mapping"]),
         ({"eval_args": {"ordre": "TO"}}, ["eval_args has ordre", "order"]),
         ({"eval_args": {"order": "RO"}}, ["order in eval_args is 'RO'", "TO", "sequential"]),
@@ -605,3 +605,18 @@ def test_processes_without_a_gpu_form_a_gloo_group(tmp_path):
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first == [3.0, "gloo", "cpu", False, "INFO", None]
     assert second == [3.0, "gloo", "cpu", False, "error", False]
+
+
+def test_a_general_model_that_repeats_items_has_to_rank_those_seen_before():
+    with pytest.raises(ConfigError, match="repeatable is true.*set remove_seen: false as well"):
+        make("BPR", repeatable=True)
+    assert make("BPR", repeatable=True, remove_seen=False)["repeatable"]
+    assert make("SASRec")["repeatable"] and make("SASRec")["remove_seen"]
+
+
+def test_tree_models_are_refused(monkeypatch):
+    class Forest(GeneralRecommender):
+        type = ModelType.DECISIONTREE
+
+    with pytest.raises(ConfigError, match="Forest is a tree model"):
+        Config(Forest, "ml-100k")

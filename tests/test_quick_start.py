@@ -11,8 +11,10 @@ import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
-from recbole_sigma import run_recbole_sigma
+from recbole_sigma import Config, run_recbole_sigma
+from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.model import MODELS, SIGMA
+from recbole_sigma.quick_start import run
 
 SMALL = {"hidden_size": 16, "inner_size": 16, "MAX_ITEM_LIST_LENGTH": 10, "learning_rate": 0.01}
 
@@ -76,7 +78,14 @@ def test_a_seed_fixes_the_result_to_the_bit_even_in_another_process(settings):
 @pytest.mark.parametrize("switches", [{}, {"scorer": "interests"}, {"prior": "standard"}])
 def test_it_learns_what_popularity_cannot(settings, switches):
     """Each item leads to one of two others; five places leave room for one of them in each of the four interests."""
-    learning = {**settings, "epochs": 40, "train_batch_size": 8, "topk": [5], "valid_metric": "Recall@5"}
+    learning = {
+        **settings,
+        "epochs": 100,
+        "stopping_step": 100,
+        "train_batch_size": 8,
+        "topk": [5],
+        "valid_metric": "Recall@5",
+    }
     learning.update(hidden_dropout_prob=0.1, attn_dropout_prob=0.1, remove_seen=False, **switches)
     result = run_recbole_sigma("SIGMA", "toy", config_dict=learning)
     popular = run_recbole_sigma(
@@ -98,15 +107,34 @@ def test_a_model_works_in_recboles_own_data_flow(settings, toy_path, tmp_path, m
     train, valid, test = data_preparation(config, dataset)
     model = SIGMA(config, train.dataset)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    score, _ = trainer.fit(train, valid, saved=False, verbose=False)
-    result = trainer.evaluate(test, load_best_model=False)
+    score, _ = trainer.fit(train, valid, verbose=False)
+    result = trainer.evaluate(test)  # of the best model, which RecBole saved its own way
     assert np.isfinite(score) and all(0 <= value <= 1 for value in result.values())
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_predict_and_full_sort_rank_alike_in_an_evaluation(settings, model):
-    """Sampled evaluation goes through predict; with every other item as a candidate it is the full one."""
+def test_predict_and_full_sort_rank_alike_in_an_evaluation(settings, model, monkeypatch):
+    """RecBole predicts every pair one by one for a model that cannot score the catalog at once."""
     full = run_recbole_sigma(model, "toy", config_dict=settings)
-    checkpoint = {"checkpoint": full["checkpoint"], **settings}
-    again = run_recbole_sigma(model, "toy", config_dict=checkpoint)
+
+    def cannot(self, interaction):
+        raise NotImplementedError
+
+    monkeypatch.setattr(MODELS[model], "full_sort_predict", cannot)
+    again = run_recbole_sigma(model, "toy", config_dict={"checkpoint": full["checkpoint"], **settings})
     assert again["test_result"] == full["test_result"] and again["epochs"] == 0
+
+
+def test_several_processes_are_refused_rather_than_trained_wrongly(settings):
+    config = Config("SIGMA", "toy", config_dict=settings)
+    config["single_spec"] = False
+    with pytest.raises(ConfigError, match="expected a single process"):
+        run(config)
+
+
+def test_the_log_of_a_run_that_failed_says_why(settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(SIGMA, "calculate_loss", lambda *_, **__: torch.tensor(float("nan")))
+    with pytest.raises(TrainingError):
+        run_recbole_sigma("SIGMA", "toy", config_dict=settings)
+    (log,) = (tmp_path / "log" / "SIGMA").iterdir()
+    assert "nan at epoch 0, step 0" in log.read_text()

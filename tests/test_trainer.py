@@ -7,7 +7,7 @@ import torch
 from recbole_sigma import checkpoint, run_recbole_sigma
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, prepare_data
-from recbole_sigma.errors import TrainingError
+from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.model import SIGMA
 from recbole_sigma.trainer import SafeTrainer, trainer_class
 
@@ -69,22 +69,53 @@ def test_a_loss_that_is_infinite_from_the_start_leaves_no_checkpoint(make, monke
         trainer.fit(train, valid)
 
 
-@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "RecVAE", "S3Rec", "BPR"])
-def test_the_best_model_is_what_is_tested(make, model, tmp_path):
+@pytest.mark.parametrize("model", ["EASE", "ItemKNN", "RecVAE", "BPR"])
+def test_a_saved_model_gives_the_same_results(make, model):
     """Trainers of every kind save their model and load it again, arrays and sparse matrices included."""
-    settings = {"train_stage": "finetune", "pre_model_path": ""} if model == "S3Rec" else {}
-    settings = {**settings, "MAX_ITEM_LIST_LENGTH": 10} if model == "S3Rec" else settings
-    if model == "S3Rec":
-        pytest.importorskip("recbole")
-        (tmp_path / "items").mkdir()
-        settings = {}
-        model = "SASRec"
-    trainer, (train, valid, test) = make(model, epochs=1, **settings)
+    trainer, (train, valid, test) = make(model, epochs=1)
     assert isinstance(trainer, SafeTrainer)
     trainer.fit(train, valid, verbose=False)
     expected = trainer.evaluate(test, load_best_model=False)
-    other, (_, _, test) = make(model, epochs=1, **settings)
+    other, (_, _, test) = make(model, epochs=1)
     assert other.evaluate(test, model_file=trainer.saved_model_file) == expected
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "BPR"])
+def test_the_best_model_is_what_is_tested_not_the_last_one(make, monkeypatch, model):
+    trainer, (train, valid, test) = make(model, epochs=4, **(SMALL if model == "SIGMA" else {}))
+    scores, states = iter([0.1, 0.3, 0.2, 0.1]), []
+
+    def scripted(*args, **kwargs):
+        states.append({name: value.clone() for name, value in trainer.model.state_dict().items()})
+        return next(scores), {"recall@20": 0.0}
+
+    monkeypatch.setattr(trainer, "_valid_epoch", scripted)
+    trainer.fit(train, valid, verbose=False)
+    trainer.evaluate(test)
+    for name, value in trainer.model.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(value, states[1][name]), name
+    assert any(not torch.equal(states[1][name], states[3][name]) for name in states[1])
+
+
+def test_parameters_that_are_no_numbers_stop_a_run_whose_loss_still_was_one(make):
+    trainer, (train, valid, _) = make(epochs=3, **SMALL)
+    batches, steps = len(train), []
+
+    def broken_at_the_end_of_the_second_epoch(gradient):
+        steps.append(1)
+        return gradient * np.nan if len(steps) == 2 * batches else gradient
+
+    trainer.model.embedding_norm.bias.register_hook(broken_at_the_end_of_the_second_epoch)
+    with pytest.raises(TrainingError, match="parameter embedding_norm.bias is no longer finite after epoch 1"):
+        trainer.fit(train, valid, verbose=False)
+    assert checkpoint.load(trainer.saved_model_file)["epoch"] == 0
+
+
+def test_resuming_is_refused(make):
+    trainer, _ = make(**SMALL)
+    with pytest.raises(ConfigError, match="cannot be resumed"):
+        trainer.resume_checkpoint("any.pth")
 
 
 def test_settings_of_a_checkpoint_rebuild_its_model(make, toy_path):

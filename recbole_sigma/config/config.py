@@ -20,7 +20,6 @@ from recbole_sigma.errors import ConfigError
 from recbole_sigma.settings import check_settings, list_of, nearest, number, rule_for
 
 # RecBole trains these on labels and scores them by AUC; what the plugin says about ranking is not for them.
-_LABELLED = (ModelType.CONTEXT, ModelType.DECISIONTREE)
 _FOR_RANKING = ("eval_args", "metrics", "valid_metric", "val_interval")
 
 
@@ -110,16 +109,22 @@ class Config(RecBoleConfig):
                 )
         if not isinstance(dataset, str):
             raise ConfigError(f"dataset is {dataset!r}; expected a name: put it in quotes")
-        return super()._get_model_and_dataset(model if isinstance(model, type) else find_model(model), dataset)
+        model_class = model if isinstance(model, type) else find_model(model)
+        if model_class.type == ModelType.DECISIONTREE:
+            raise ConfigError(
+                f"model {model_class.__name__} is a tree model, which is not trained in steps; not supported"
+            )
+        return super()._get_model_and_dataset(model_class, dataset)
 
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
         for layer in (
             read_own("properties", "overall"),
+            read_own("properties", "sequential") if model_class.type == ModelType.SEQUENTIAL else {},
             read_own("properties", "model", model),
             read_own("dataset_configs", dataset),
         ):
-            if model_class.type in _LABELLED:
+            if model_class.type == ModelType.CONTEXT:
                 layer = {key: value for key, value in layer.items() if key not in _FOR_RANKING}
             # RecBole's files ask for the features some models need; ours only for columns of interactions.
             overlay(self.internal_config_dict, layer, merged=("eval_args", "load_col"))
@@ -173,6 +178,7 @@ class Config(RecBoleConfig):
             final["data_path"] = own_copy  # RecBole would take the copy in its package
         final["show_progress"] = final["show_progress"] and sys.stderr.isatty()
         self._check_valid_metric()
+        self._check_seen()
         self._check_model()
 
     def _check_keys(self):
@@ -227,6 +233,8 @@ class Config(RecBoleConfig):
         order = args.get("order")
         if order not in ("RO", "TO"):
             raise ConfigError(f"order in eval_args is {order!r}; expected RO (random) or TO (by time)")
+        if args.get("mode") == "labeled" and self.model_class.type != ModelType.CONTEXT:
+            raise ConfigError("mode in eval_args is 'labeled'; expected full, uniN or popN: this model ranks items")
         if order == "RO" and self.model_class.type == ModelType.SEQUENTIAL:
             raise ConfigError("order in eval_args is 'RO'; expected TO (by time), as the model is a sequential one")
         if str(args.get("group_by")).lower() not in ("none", "user"):
@@ -252,14 +260,22 @@ class Config(RecBoleConfig):
                 f"{', '.join(possible)}"
             )
 
+    def _check_seen(self):
+        final = self.final_config_dict
+        if final.get("remove_seen") and final["repeatable"] and self.model_class.type != ModelType.SEQUENTIAL:
+            raise ConfigError(
+                "repeatable is true, which ranks items seen before, and remove_seen leaves them out; set "
+                "remove_seen: false as well"
+            )
+
     def _check_model(self):
         final = self.final_config_dict
         hidden_size, n_heads = final.get("hidden_size"), final.get("n_heads")
         check_settings(getattr(self.model_class, "settings", {}), self)
-        if isinstance(hidden_size, int) and isinstance(n_heads, int) and (n_heads < 1 or hidden_size % n_heads):
+        if hasattr(self.model_class, "check_combination"):
+            self.model_class.check_combination(self)
+        elif isinstance(hidden_size, int) and isinstance(n_heads, int) and hidden_size % n_heads:
             raise ConfigError(f"hidden_size is {hidden_size}; expected a multiple of n_heads, which is {n_heads}")
-        if hasattr(self.model_class, "check_settings"):
-            self.model_class.check_settings(self)
 
     # Device ----------------------------------------------------------------------------------------------------
 

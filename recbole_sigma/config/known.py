@@ -80,6 +80,11 @@ def known_keys(model_class: type) -> set[str]:
     return declared_keys(model_class) | ((_core_reads() | _model_reads(model_class)) - COMPUTED.keys())
 
 
+def model_keys(model_class: type) -> set[str]:
+    """Keys that are declared for this model alone, and the longest history."""
+    return (declared_keys(model_class) - core_keys()) | {"MAX_ITEM_LIST_LENGTH"}
+
+
 def declared_keys(model_class: type) -> set[str]:
     name = model_class.__name__
     return {

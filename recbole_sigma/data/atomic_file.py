@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -70,3 +71,10 @@ def explain_failure(path: str, separator: str, encoding: str | None, error: Exce
             value = text[column].iloc[line]
             return DataError(f"{path}, line {line + 2}: {column.rpartition(':')[0]} is {value!r}; expected a number")
     return DataError(f"{path} cannot be read: {error}")
+
+
+def line_of_row(path: str, row: int) -> int:
+    """Number of the line of a row, counted from 0 after the header as pandas does, which skips blank lines."""
+    with open(path, "rb") as file:
+        numbers = (number for number, line in enumerate(file, 1) if line.strip(b"\r\n"))
+        return next(islice(numbers, row + 1, None))

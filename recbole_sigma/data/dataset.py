@@ -14,12 +14,12 @@ from recbole.utils import ModelType
 from torch import Tensor
 
 from recbole_sigma.config import known_datasets
-from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
+from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
 from recbole_sigma.data.sequences import gather_padded, segment_starts
 from recbole_sigma.errors import DataError, RecBoleSigmaError
 from recbole_sigma.settings import nearest
 
-TARGET_INDEX = "target_index"
+TARGET_INDEX = "target:index"  # no column of a file can have this name
 """Field of a row of a sequential data set: where its target stands in ``dataset.interactions``."""
 
 READS_PADDED_ROWS = {"DIEN", "FEARec"}
@@ -100,7 +100,8 @@ class OrderedDataset(Dataset):
     def _require_times(self) -> None:
         missing = self.inter_feat[self.time_field].isna().to_numpy().nonzero()[0]
         if len(missing):
-            raise DataError(f"{self._inter_file}, line {missing[0] + 2}: {self.time_field} is empty; expected a number")
+            line = line_of_row(self._inter_file, missing[0])
+            raise DataError(f"{self._inter_file}, line {line}: {self.time_field} is empty; expected a number")
 
     def _filter_nan_user_or_item(self):
         super()._filter_nan_user_or_item()
@@ -225,7 +226,6 @@ def dataset_class(model: str, model_type: ModelType) -> type:
     by_type = {
         ModelType.SEQUENTIAL: "SequentialDataset",
         ModelType.KNOWLEDGE: "KnowledgeBasedDataset",
-        ModelType.DECISIONTREE: "DecisionTreeDataset",
     }
     stock = getattr(module, f"{model}Dataset", None) or getattr(module, by_type.get(model_type, "Dataset"))
     ours = SequenceDataset if issubclass(stock, SequentialDataset) else OrderedDataset

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from recbole.data.utils import create_samplers, get_dataloader
-from recbole.sampler import KGSampler
+from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
 from recbole_sigma.data.dataset import TARGET_INDEX
 from recbole_sigma.data.loaders import SeenItemsSampler, SequenceDataLoader, loader_class
 from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.model import MODELS
+
+PHASES = ["train", "valid", "test"]
 
 
 def prepare_data(config, dataset) -> tuple:
@@ -35,7 +37,9 @@ def prepare_data(config, dataset) -> tuple:
     samplers = create_samplers(config, dataset, datasets)
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
-        loader_class(config["eval_args"]["mode"][phase])(config, split, _eval_sampler(config, datasets, phase, sampler))
+        loader_class(config["eval_args"]["mode"][phase])(
+            config, split, _eval_sampler(config, dataset, datasets, phase, sampler)
+        )
         if len(split)
         else None
         for phase, split, sampler in zip(("valid", "test"), datasets[1:], samplers[1:])
@@ -54,9 +58,12 @@ def _train_loader(config, dataset, train_set, sampler):
     return loader(config, train_set, sampler, shuffle=config["shuffle"])
 
 
-def _eval_sampler(config, datasets, phase: str, sampler):
-    sampled = config["eval_args"]["mode"][phase] not in ("full", "labeled")
-    if sampled and config["remove_seen"] and TARGET_INDEX in datasets[0].inter_feat:
-        distribution = config[f"{phase}_neg_sample_args"]["distribution"]
-        return SeenItemsSampler(["train", "valid", "test"], datasets, distribution).set_phase(phase)
-    return sampler
+def _eval_sampler(config, dataset, datasets, phase: str, sampler):
+    """Where candidates are sampled, the rule for items seen before is the sampler's to keep."""
+    if config["eval_args"]["mode"][phase] in ("full", "labeled"):
+        return sampler
+    distribution = config[f"{phase}_neg_sample_args"]["distribution"]
+    if not config["remove_seen"]:
+        return RepeatableSampler(PHASES, dataset, distribution).set_phase(phase)
+    kind = SeenItemsSampler if TARGET_INDEX in datasets[0].inter_feat else Sampler
+    return kind(PHASES, datasets, distribution).set_phase(phase)

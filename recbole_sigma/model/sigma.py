@@ -78,7 +78,7 @@ class SIGMA(SequentialRecommender):
     }
 
     @staticmethod
-    def check_settings(config) -> None:
+    def check_combination(config) -> None:
         """Raise ConfigError for settings that are right one by one but not together."""
         hidden_size, n_heads = config["hidden_size"], config["n_heads"]
         if hidden_size % n_heads:
@@ -88,6 +88,10 @@ class SIGMA(SequentialRecommender):
                 f"position is rotary with {hidden_size // n_heads} features a head; expected an even number: "
                 "change hidden_size or n_heads"
             )
+        if config["transform"] is not None:
+            raise ConfigError(
+                f"transform is {config['transform']!r}; expected nothing (~): sequences are trained on as they are"
+            )
         if config["prior"] == "standard" and config["scorer"] == "interests":
             raise ConfigError("prior is standard, which has no interests; expected scorer: sequence")
 
@@ -95,7 +99,7 @@ class SIGMA(SequentialRecommender):
         super().__init__(config, dataset)
         fill_defaults(config, "SIGMA")
         check_settings(self.settings, config)
-        self.check_settings(config)
+        self.check_combination(config)
         self.label_field = config["LABEL_FIELD"]
         self.scorer, self.prior = config["scorer"], config["prior"]
         self.temperature = config["temperature"]

@@ -108,6 +108,18 @@ def test_sampled_negatives_are_items_the_user_has_not_seen(config_for, model):
     assert negatives == 12 * 10
 
 
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
+def test_without_remove_seen_items_of_the_history_are_sampled_too(config_for, model):
+    rows = random_rows(items=40, shortest=30, longest=35)
+    dataset, (_, _, test) = loaders(config_for(model, rows, eval_args={"mode": "uni10"}, remove_seen=False))
+    from_history = 0
+    for interaction, *_ in test:
+        users, items = (tokens(dataset, field, interaction[field]) for field in ("user_id", "item_id"))
+        negative = (interaction["label"] == 0).tolist()
+        from_history += sum(n and item in sequences(rows)[user] for user, item, n in zip(users, items, negative))
+    assert from_history > 12  # half of the catalog is in each history
+
+
 def test_evaluation_rows_of_a_user_hold_the_items_of_validation_in_the_test_history(config_for):
     rows = random_rows()
     dataset, (_, _, test) = loaders(config_for("SIGMA", rows))

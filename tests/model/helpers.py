@@ -17,6 +17,7 @@ RECBOLE = {
     "NEG_PREFIX": "neg_",
     "LABEL_FIELD": "label",
     "MAX_ITEM_LIST_LENGTH": MAX_LENGTH,
+    "transform": None,
     "device": "cpu",
 }
 SMALL = {

@@ -104,7 +104,9 @@ def outputs(model, item_seq):
         mean, log_var = model.posterior(item_seq)
         z = gaussian.sample(mean, log_var) if model.training else mean
         decoded = model.decoder(z, mask)
-        parts = {name: to_places(part, mask) for name, part in [("mean", mean), ("log_var", log_var), ("decoded", decoded)]}
+        parts = {
+            name: to_places(part, mask) for name, part in [("mean", mean), ("log_var", log_var), ("decoded", decoded)]
+        }
     if model.has_interests:
         parts.update({f"interest_{name}": part for name, part in model.interests(item_seq)._asdict().items()})
     return parts
