@@ -31,7 +31,10 @@ def prepare_data(config, dataset) -> tuple:
         raise ConfigError(
             f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}"
         )
-    datasets = dataset.build()
+    try:
+        datasets = dataset.build()
+    except NotImplementedError as error:  # a split that this version of RecBole lacks
+        raise DataError(f"eval_args {config['eval_args']}: {error}") from error
     if not len(datasets[0]):
         raise DataError(f"eval_args {config['eval_args']} leave nothing of {dataset.dataset_name!r} to train on")
     samplers = create_samplers(config, dataset, datasets)
