@@ -104,7 +104,8 @@ class SafeTrainer(Trainer):
             CheckpointError: it is missing, damaged, or of another model, other settings or another catalog.
         """
         state = checkpoint.load(path, self.device)
-        settings = {key: self.config[key] for key in model_keys(type(self.model))}
+        own = model_keys(type(self.model))
+        settings = {key: value for key, value in self.config.plain_dict().items() if key in own}
         checkpoint.restore(self.model, state, path, self.config["model"], self.catalog, settings)
         self.logger.info(f"Loaded {path}")
 
