@@ -56,7 +56,7 @@ def run(config: Config, saved: bool = True) -> dict:
         logger.info(dataset)
         train_data, valid_data, test_data = prepare_data(config, dataset)
 
-        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+        init_seed(config["seed"], config["reproducibility"])  # whatever the data drew
         model = config.model_class(config, train_data.dataset).to(config["device"])
         parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         logger.info(model, extra={"file_only": True})
@@ -75,7 +75,7 @@ def run(config: Config, saved: bool = True) -> dict:
             test_data, load_best_model=saved and config["checkpoint"] is None, show_progress=show_progress
         )
 
-        valid_result, test_result = (_plain(result) for result in (valid_result, test_result))
+        valid_result, test_result = (_floats(result) for result in (valid_result, test_result))
         logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
 
@@ -96,5 +96,5 @@ def run(config: Config, saved: bool = True) -> dict:
     }
 
 
-def _plain(result: dict | None) -> dict | None:
+def _floats(result: dict | None) -> dict | None:
     return {metric: float(value) for metric, value in result.items()} if result else None

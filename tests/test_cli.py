@@ -184,14 +184,22 @@ def test_a_terminal_has_progress_bars(toy):
 
 
 def test_an_interrupted_run_says_so_and_keeps_what_it_saved(toy, tmp_path):
-    words = [word for word in toy if not word.startswith("--epochs")] + ["--epochs=100000", "--stopping_step=100000"]
-    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if "Saved the best model" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait() == 130
+    words = [word for word in toy if not word.startswith("--epochs")] + ["--epochs=3000", "--stopping_step=3000"]
+    process = subprocess.Popen(
+        command(*words),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
+    try:
+        for line in process.stderr:
+            if "Saved the best model" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
     assert rest.splitlines()[-1].startswith("interrupted") and "Traceback" not in rest
     (path,) = (tmp_path / "saved").glob("*.pth")
     assert checkpoint.load(path)["model"] == "SIGMA"
