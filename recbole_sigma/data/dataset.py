@@ -39,7 +39,7 @@ class OrderedDataset(Dataset):
             super()._load_data(token, dataset_path)
         except DataError:
             raise
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, EOFError) as error:  # EOFError: RecBole asks before it downloads a gigabyte
             raise DataError(self._how_to_get_the_files(str(error))) from error
         for name, field in [("USER_ID_FIELD", self.uid_field), ("ITEM_ID_FIELD", self.iid_field)]:
             self._require_column(name, field)
