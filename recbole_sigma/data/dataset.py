@@ -215,7 +215,7 @@ def create_dataset(config) -> Dataset:
         return dataset_class(config["model"], config["MODEL_TYPE"])(config)
     except RecBoleSigmaError:
         raise
-    except (ValueError, LookupError, NotImplementedError) as error:  # what RecBole says of settings that do not fit
+    except (ValueError, NotImplementedError) as error:  # what RecBole says of settings that do not fit
         raise DataError(f"data set {config['dataset']!r}: {error}") from error
 
 

@@ -245,3 +245,15 @@ def test_blank_lines_and_windows_line_ends_are_read(write_inter, tmp_path):
 def test_users_of_a_single_item_are_no_sequences(config_for):
     with pytest.raises(DataError, match="two interactions"):
         create_dataset(config_for("SIGMA", [("u", "a", 1), ("v", "b", 1)])).build()
+
+
+def test_an_unknown_encoding_is_refused_and_a_fault_of_the_program_is_not_called_bad_input(config_for, monkeypatch):
+    with pytest.raises(DataError, match="unknown encoding: klingon"):
+        create_dataset(config_for("SIGMA", random_rows(), encoding="klingon"))
+
+    def fault(self):
+        raise KeyError("a fault of the program")
+
+    monkeypatch.setattr(OrderedDataset, "_filter_by_inter_num", fault)
+    with pytest.raises(KeyError):
+        create_dataset(config_for("SIGMA", random_rows()))
