@@ -32,14 +32,14 @@ def apply():
     sys.meta_path.insert(0, _Finder())
     for name in _REPAIRS:
         if name in sys.modules and not hasattr(sys.modules[name], _DONE):
-            _mend(sys.modules[name])
+            _mend(sys.modules[name], _due(name))
 
 
 def repair(*modules, needed=lambda: True, during=None):
     """Register a function of a module as the repair of these modules, each named by its path below ``recbole``.
 
     ``needed`` says whether the versions at hand have the fault; ``during`` makes a context in which the module's
-    own code is to run.
+    own code is to run, and its repairs after it.
     """
 
     def register(function):
@@ -51,8 +51,11 @@ def repair(*modules, needed=lambda: True, during=None):
     return register
 
 
-def _mend(module):
-    due = [function for function in _REPAIRS[module.__name__] if function.needed()]
+def _due(name):
+    return [function for function in _REPAIRS[name] if function.needed()]
+
+
+def _mend(module, due):
     for function in due:
         function(module)
     setattr(module, _DONE, tuple(function.__name__ for function in due))
@@ -71,12 +74,13 @@ class _Finder(MetaPathFinder):
         execute = spec.loader.exec_module
 
         def exec_module(module):
+            due = _due(module.__name__)
             with ExitStack() as stack:
-                for function in _REPAIRS[module.__name__]:
-                    if function.during is not None and function.needed():
+                for function in due:
+                    if function.during is not None:
                         stack.enter_context(function.during())
                 execute(module)
-            _mend(module)
+                _mend(module, due)
 
         spec.loader.exec_module = exec_module  # on this one loader: it keeps its type, source and cache
         return spec
@@ -361,6 +365,18 @@ def relations_of_ksr(module):
     def __init__(original, self, *args, **kwargs):
         original(self, *args, **kwargs)
         self.relation_Matrix = self.relation_Matrix.float()
+
+
+def _anomaly_detection_as_it_is():
+    return torch.autograd.set_detect_anomaly(torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled())
+
+
+@repair("model.sequential_recommender.sine", during=_anomaly_detection_as_it_is)
+def anomaly_detection_of_sine(module):
+    """model/sequential_recommender/sine.py:25: turns on autograd's anomaly detection for the whole process, where
+    training is then several times slower, as soon as any sequential model is imported: leave it as it was, or off if
+    that happened before."""
+    torch.autograd.set_detect_anomaly(False)
 
 
 class _FaissKmeans:

@@ -295,6 +295,23 @@ def test_relations_of_ksr_are_float32(monkeypatch):
     assert torch.equal(model.relation_Matrix.double(), torch.from_numpy(vectors[: len(model.relation_Matrix)]))
 
 
+@pytest.mark.parametrize("enabled", [False, True])
+def test_sine_leaves_anomaly_detection_as_it_was(enabled):
+    module = importlib.import_module("recbole.model.sequential_recommender.sine")
+    with torch.autograd.set_detect_anomaly(enabled, check_nan=False):
+        importlib.reload(module)
+        assert torch.is_anomaly_enabled() == enabled and not torch.is_anomaly_check_nan_enabled()
+
+
+def test_anomaly_detection_ends_where_sine_was_imported_before():
+    printed = fresh("""
+        import recbole.model.sequential_recommender
+        import recbole_sigma, torch
+        print(torch.is_anomaly_enabled())
+    """)
+    assert printed == "False"
+
+
 # ------------------------------------------------------------------------------------ evaluation and training
 
 
@@ -495,7 +512,7 @@ def test_a_repair_is_applied_only_where_needed(needed, monkeypatch):
     mend.needed = lambda: needed
     monkeypatch.setattr(compat, "_REPAIRS", {"some.module": [mend]})
     module = types.ModuleType("some.module")
-    compat._mend(module)
+    compat._mend(module, compat._due("some.module"))
     assert done == [module] * needed
     assert module._recbole_sigma_repairs == ("mend",) * needed
 
@@ -512,8 +529,8 @@ def test_older_libraries_need_fewer_repairs(monkeypatch):
     for module in ("faiss", "kmeans_pytorch"):
         monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
     assert sorted(name for name in needed if needed[name]()) == [
-        "barrier_of_download", "dataset_of_knowledge_loader", "distributed_on_cpu", "fast_csv",
-        "integers_of_random_state", "relations_of_ksr",
+        "anomaly_detection_of_sine", "barrier_of_download", "dataset_of_knowledge_loader", "distributed_on_cpu",
+        "fast_csv", "integers_of_random_state", "relations_of_ksr",
     ]  # fmt: skip
 
 
