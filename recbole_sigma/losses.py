@@ -1,4 +1,4 @@
-"""Loss terms of Gaussian and mixture VAEs and of item prediction, as pure functions on tensors.
+"""Loss terms of Gaussian and mixture VAEs, as pure functions on tensors.
 
 Equation numbers are those of SIGMA (Li et al., DASFAA 2025). ``N`` positions, ``K`` components or interests,
 ``D`` dimensions, ``V`` items.
@@ -88,35 +88,7 @@ def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
 
 def interest_scores(interests: Tensor, items: Tensor) -> Tensor:
     """Best score of each item over the interests, the maximum in (9): ``[N, K, D]``, ``[V, D]`` to ``[N, V]``."""
-    scores = interests @ items.T  # [N, K, V]
-    return scores.squeeze(1) if interests.shape[1] == 1 else scores.max(dim=1).values
-
-
-def interest_cross_entropy(
-    interests: Tensor, items: Tensor, target: Tensor, *, temperature: float = 1.0, negatives: Tensor | None = None
-) -> Tensor:
-    """Negative log-likelihood of the target items under the softmax (9), or (13) for a single interest.
-
-    Args:
-        interests: ``[N, K, D]``, or ``[N, D]`` for K = 1.
-        items: ``[V, D]``, every item that can be recommended.
-        target: ``[N]``, rows of ``items``.
-        temperature: divides the scores.
-        negatives: ``[M]``, rows of ``items`` that stand for the whole catalog; where one of them is the
-            target of a position it does not count there. None takes the softmax over all items.
-
-    Returns:
-        ``[N]``, in nats.
-    """
-    if interests.dim() == 2:
-        interests = interests.unsqueeze(1)
-    if negatives is None:
-        return F.cross_entropy(interest_scores(interests, items) / temperature, target, reduction="none")
-    positive = (interests @ items[target].unsqueeze(-1)).squeeze(-1).amax(dim=1, keepdim=True)
-    others = interest_scores(interests, items[negatives])
-    others = others.masked_fill(negatives == target.unsqueeze(1), -math.inf)
-    scores = torch.cat([positive, others], dim=1) / temperature
-    return torch.logsumexp(scores, dim=1) - scores[:, 0]
+    return (interests @ items.T).amax(1)
 
 
 def _at_least_float32(tensor: Tensor) -> Tensor:

@@ -192,68 +192,6 @@ def test_unknown_form_of_orthogonality_is_refused():
 # Item prediction (9), (13) -------------------------------------------------------------------------------------------
 
 
-def naive_cross_entropy(interests, items, target, temperature, negatives=None):
-    """(9) one position and one item at a time."""
-    result = []
-    for n in range(len(target)):
-        chosen = target[n].item()
-        rest = range(len(items)) if negatives is None else negatives.tolist()
-        candidates = [chosen] + [v for v in rest if v != chosen]
-        scores = [
-            torch.stack([interests[n, j] @ items[v] / temperature for j in range(interests.shape[1])]).max()
-            for v in candidates
-        ]
-        total = sum(score.exp() for score in scores)
-        result.append(-(scores[0].exp() / total).log())
-    return torch.stack(result)
-
-
-NEGATIVES = {
-    "full": None,
-    "with_every_target": torch.arange(V),
-    "some": torch.tensor([3, 0, 5]),
-    "repeated": torch.tensor([3, 3, 0]),
-    "target_only": torch.tensor([1, 1]),
-}
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.3])
-@pytest.mark.parametrize("negatives", NEGATIVES.values(), ids=NEGATIVES)
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_item_loss_and_its_gradients_equal_the_definition_in_float64(temperature, negatives, dtype, tolerance):
-    interests, items = torch.randn(N, K, D), torch.randn(V, D)
-    target = torch.randint(V, (N,))
-    target[:3] = torch.tensor([1, 3, 5])
-    weight = torch.rand(N, dtype=torch.double)
-
-    exact = [t.double().requires_grad_() for t in (interests, items)]
-    expected = naive_cross_entropy(*exact, target, temperature, negatives)
-    given = [t.to(dtype).requires_grad_() for t in (interests, items)]
-    value = losses.interest_cross_entropy(*given, target, temperature=temperature, negatives=negatives)
-
-    torch.testing.assert_close(value.double(), expected, rtol=tolerance, atol=tolerance)
-    for gradient, expected_gradient in zip(
-        gradients((value.double() * weight).sum(), *given), gradients((expected * weight).sum(), *exact)
-    ):
-        torch.testing.assert_close(gradient.double(), expected_gradient, rtol=10 * tolerance, atol=10 * tolerance)
-
-
-@pytest.mark.parametrize("shape", [(N, D), (N, 1, D)])
-def test_item_loss_of_one_interest_is_the_softmax_13(shape):
-    users, items = torch.randn(N, D), torch.randn(V, D)
-    target = torch.randint(V, (N,))
-    value = losses.interest_cross_entropy(users.view(shape), items, target, temperature=0.5)
-    torch.testing.assert_close(value, F.cross_entropy(users @ items.T / 0.5, target, reduction="none"))
-
-
-@pytest.mark.parametrize("negatives", [None, torch.arange(V)], ids=["full", "sampled"])
-def test_item_loss_of_huge_scores_does_not_overflow(negatives):
-    interests, items = (1e4 * torch.randn(N, K, D)).requires_grad_(), (1e4 * torch.randn(V, D)).requires_grad_()
-    value = losses.interest_cross_entropy(interests, items, torch.randint(V, (N,)), negatives=negatives)
-    assert value.isfinite().all()
-    assert all(gradient.isfinite().all() for gradient in gradients(value.sum(), interests, items))
-
-
 def test_interest_scores_are_the_best_over_the_interests():
     interests, items = torch.randn(N, K, D), torch.randn(V, D)
     scores = losses.interest_scores(interests, items)

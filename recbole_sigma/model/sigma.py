@@ -19,6 +19,7 @@ from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
 from recbole_sigma.layers.attention import CausalTransformer
 from recbole_sigma.layers.interests import InterestEncoder, Interests
+from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
 from recbole_sigma.settings import at_least, check_settings, interval, is_bool, more_than, number, one_of
 
 
@@ -186,52 +187,51 @@ class SIGMA(SequentialRecommender):
         return self.mean_encoder(embedding, mask), self.log_var_head(self.log_var_encoder(embedding, mask))
 
     def interests(self, item_seq: Tensor) -> Interests:
-        """Gaussians of the interests after every position: ``[B, T]`` -> ``[B, T, K, D]`` and ``[B, T, K]``."""
-        return self.interest_encoder(self.item_embedding(item_seq), item_seq != 0)
+        """Gaussians of the interests after every item: ``[B, T]`` -> ``[M, K, D]`` and ``[M, K]``."""
+        mask = item_seq != 0
+        return self.interest_encoder(self.item_embedding(item_seq[mask]), mask)
 
-    def _interests_at(self, place: Tensor, item_seq: Tensor) -> Interests:
-        """The interests at the places ``[B, T]`` that are True: ``[N, K, D]`` and ``[N, K]``."""
-        parts = self.interest_encoder.mean_and_intensity(self.item_embedding(item_seq), item_seq != 0)
-        mean, intensity = (part[place] for part in parts)
+    def _interests_at(self, at_target: Tensor, item_seq: Tensor) -> Interests:
+        """The interests after the items ``[M]`` that have a target: ``[N, K, D]`` and ``[N, K]``."""
+        mask = item_seq != 0
+        parts = self.interest_encoder.mean_and_intensity(self.item_embedding(item_seq[mask]), mask)
+        mean, intensity = (part[at_target] for part in parts)
         return Interests(mean, self.interest_encoder.log_var(mean), intensity)
 
     def loss_terms(self, interaction) -> LossTerms:
         """The parts of the loss of a batch, summed over its targets."""
         item_seq, target_seq = self._training_sequences(interaction)
-        has_target = target_seq != 0  # [B, T]
-        target = target_seq[has_target] - 1  # [N], rows of the items without padding
+        mask = item_seq != 0
+        at_target = target_seq[mask] != 0  # [M]
+        target = target_seq[mask][at_target] - 1  # [N], rows of the items without padding
         items = self.item_vectors[1:]
         sequence_ce = sequence_kl = interest_ce = interest_kl = orthogonality = 0.0
 
         prior = None
         if self.has_interests:
-            prior = self._interests_at(has_target, item_seq)
+            prior = self._interests_at(at_target, item_seq)
             x = gaussian.sample(prior.mean, prior.log_var)
-            interest_ce = losses.interest_cross_entropy(
-                self.interest_decoder(x),
-                items,
-                target,
-                temperature=self.interest_temperature,
-                negatives=self._negatives(self.mie_loss),
-            ).sum()  # (8), (9)
+            users = self.interest_decoder(x)
+            interest_ce = self._item_loss(users, items, target, self.interest_temperature, self.mie_loss)  # (8), (9)
             interest_kl = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
             orthogonality = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
 
         if self.scorer == "sequence":
             mean, log_var = self.posterior(item_seq)
             z = gaussian.sample(mean, log_var)
-            mask = item_seq != 0
-            at_target = has_target[mask]  # [M]
-            sequence_ce = losses.interest_cross_entropy(
-                self.decoder(z, mask)[at_target],
-                items,
-                target,
-                temperature=self.temperature,
-                negatives=self._negatives(self.loss),
-            ).sum()  # (13), (14)
+            users = self.decoder(z, mask)[at_target]
+            sequence_ce = self._item_loss(users, items, target, self.temperature, self.loss)  # (13), (14)
             sequence_kl = self._sequence_kl(z[at_target], mean[at_target], log_var[at_target], prior).sum()
 
         return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(target))
+
+    def _item_loss(self, users: Tensor, items: Tensor, target: Tensor, temperature: float, loss: str) -> Tensor:
+        """Cross-entropy of the targets, summed, over the whole catalog or a sample of it."""
+        if loss == "full":
+            return interest_cross_entropy(users, items, target, temperature=temperature).sum()
+        return sampled_interest_cross_entropy(
+            users, items, target, num_samples=self.num_negatives, temperature=temperature
+        ).sum()
 
     def _sequence_kl(self, z: Tensor, mean: Tensor, log_var: Tensor, prior: Interests | None) -> Tensor:
         if prior is None:
@@ -277,13 +277,13 @@ class SIGMA(SequentialRecommender):
 
     def _users(self, interaction) -> Tensor:
         """User vectors ``[B, K, D]`` after the last item, from the means (3.4); K = 1 for ``scorer: sequence``."""
-        item_seq, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        item_seq = interaction[self.ITEM_SEQ]
+        last = interaction[self.ITEM_SEQ_LEN].cumsum(0) - 1  # among the M items of the batch
         if self.scorer == "interests":
-            row = torch.arange(len(item_seq), device=item_seq.device)
-            return self.interest_decoder(self.interests(item_seq).mean[row, length - 1])
+            return self.interest_decoder(self.interests(item_seq).mean[last])
         mask = item_seq != 0
         mean = self.mean_encoder(self.embed(item_seq), mask)  # z without noise
-        return self.decoder(mean, mask)[length.cumsum(0) - 1].unsqueeze(1)
+        return self.decoder(mean, mask)[last].unsqueeze(1)
 
     def _training_sequences(self, interaction) -> tuple[Tensor, Tensor]:
         """Items and, at each position that has one, the next item: ``[B, T]`` twice."""
@@ -294,9 +294,3 @@ class SIGMA(SequentialRecommender):
         if self.label_field in interaction:
             target = target * (interaction[self.label_field] > 0)
         return item_seq, torch.zeros_like(item_seq).scatter(1, last, target.unsqueeze(1))
-
-    def _negatives(self, loss: str) -> Tensor | None:
-        """Rows of the items without padding that stand for the catalog ``[num_negatives]``, or None for all of it."""
-        if loss == "full":
-            return None
-        return torch.randint(self.n_items - 1, (self.num_negatives,), device=self.item_embedding.weight.device)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
+from recbole_sigma.layers.interests import Interests
 from recbole_sigma.layers.padding import pad as to_places
 from recbole_sigma.model.sigma import SIGMA, LossTerms
 from tests.model.helpers import MAX_LENGTH, NUM_ITEMS, all_positions, build_sigma, last_position, pad, random_sigma
@@ -60,8 +61,8 @@ def noise(monkeypatch):
             return of_interests[position_of_target, : like.shape[1]].to(like.dtype)
         return of_sequence[position_of_item[: len(like)]].to(like.dtype)  # [M, D]
 
-    def exponential_(tensor):  # [B, T, K]
-        return tensor.copy_(of_categories[: tensor.shape[1], : tensor.shape[2]].expand_as(tensor))
+    def exponential_(tensor):  # [M, K]
+        return tensor.copy_(of_categories[position_of_item[: len(tensor)], : tensor.shape[1]])
 
     monkeypatch.setattr(SIGMA, "loss_terms", loss_terms)
     monkeypatch.setattr(torch, "randn_like", randn_like)
@@ -98,18 +99,15 @@ def data_loss(model, batch, num_targets):
 
 def outputs(model, item_seq):
     """Everything that the model computes for each position."""
-    parts = {}
+    parts, mask = {}, item_seq != 0
     if model.scorer == "sequence":
-        mask = item_seq != 0
         mean, log_var = model.posterior(item_seq)
         z = gaussian.sample(mean, log_var) if model.training else mean
         decoded = model.decoder(z, mask)
-        parts = {
-            name: to_places(part, mask) for name, part in [("mean", mean), ("log_var", log_var), ("decoded", decoded)]
-        }
+        parts = {"mean": mean, "log_var": log_var, "decoded": decoded}
     if model.has_interests:
         parts.update({f"interest_{name}": part for name, part in model.interests(item_seq)._asdict().items()})
-    return parts
+    return {name: to_places(part, mask) for name, part in parts.items()}
 
 
 CHANGED_AFTER = [
@@ -214,7 +212,8 @@ def naive_loss_terms(model, batch, noise_of_sequence, noise_of_interests):
     mask = item_seq != 0
     mean, log_var = (to_places(part, mask) for part in model.posterior(item_seq))
     z = mean + (log_var / 2).exp() * to_places(noise_of_sequence, mask)
-    decoded, interests = to_places(model.decoder(z[mask], mask), mask), model.interests(item_seq)
+    decoded = to_places(model.decoder(z[mask], mask), mask)
+    interests = Interests(*(to_places(part, mask) for part in model.interests(item_seq)))
     sums = dict.fromkeys(SUMS, 0.0)
     for n, (b, t) in enumerate(target.nonzero().tolist()):
         posterior = normal(mean[b, t], log_var[b, t])
@@ -279,9 +278,10 @@ def test_interest_scorer_trains_the_interests_at_full_weight_and_has_no_sequence
     }  # fmt: skip
 
 
-def test_one_category_makes_the_prior_a_single_gaussian(noise):
-    model = random_sigma(num_categories=1)
-    assert torch.equal(model.interests(pad(SEQUENCES)).intensity, (pad(SEQUENCES) >= 0).double().unsqueeze(-1))
+def test_one_category_makes_the_prior_a_single_gaussian():
+    model = random_sigma(num_categories=1).eval()
+    intensity = model.interests(pad(SEQUENCES)).intensity
+    assert torch.equal(intensity, torch.ones_like(intensity))
     assert model.loss_terms(all_positions(*SEQUENCES)).orthogonality == 0
 
 
@@ -322,15 +322,9 @@ def test_sampled_loss_of_the_whole_catalog_is_the_full_loss(kind, term, noise, m
     batch = all_positions(*SEQUENCES)
     full = getattr(random_sigma().loss_terms(batch), term)
     model = random_sigma(**{kind: "sampled", "num_negatives": NUM_ITEMS - 1})
-    drawn = []
-
-    def each_once(high, size):
-        drawn.append((high, size))
-        return torch.arange(high)
-
-    monkeypatch.setattr(torch, "randint", lambda high, size, device=None: each_once(high, size))
+    every_item_once = (torch.arange(NUM_ITEMS - 1, dtype=torch.double) + 0.5) / (NUM_ITEMS - 1)
+    monkeypatch.setattr(torch, "rand", lambda *size, **options: every_item_once.view(size))
     torch.testing.assert_close(getattr(model.loss_terms(batch), term), full)
-    assert drawn == [(NUM_ITEMS - 1, (NUM_ITEMS - 1,))]
 
 
 # 4. Numbers ----------------------------------------------------------------------------------------------------------
@@ -446,7 +440,8 @@ def test_scores_are_the_logits_of_13_and_9():
     torch.testing.assert_close(model.full_sort_predict(batch), users @ model.item_embedding.weight.T / 0.5)
 
     model = random_sigma(scorer="interests", interest_temperature=2.0).eval()
-    users = model.interest_decoder(model.interests(batch["item_id_list"]).mean[rows, last])  # [B, K, D]
+    mean = to_places(model.interests(batch["item_id_list"]).mean, mask)
+    users = model.interest_decoder(mean[rows, last])  # [B, K, D]
     expected = (users @ model.item_embedding.weight.T).amax(1) / 2.0
     torch.testing.assert_close(model.full_sort_predict(batch), expected)
 

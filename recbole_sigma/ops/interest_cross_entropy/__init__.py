@@ -1,0 +1,169 @@
+"""Cross-entropy of items that are scored by the best of several interests, without holding the scores.
+
+Every implementation computes ``log(exp(own) + sum of exp(others)) - own`` from the target's logit and those of the
+other items: never negative, and exact where the target has nearly all of the probability.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+from recbole_sigma.ops.interest_cross_entropy import fused, naive, tiled
+from recbole_sigma.ops.interest_cross_entropy.candidates import PROPOSALS, draw_candidates
+
+IMPLEMENTATIONS = ("auto", "naive", "tiled", "triton")
+REDUCTIONS = ("max", "sum")
+
+
+def interest_cross_entropy(
+    interests: Tensor,
+    items: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 1.0,
+    impl: str = "auto",
+    reduce: str = "max",
+) -> Tensor:
+    """``logsumexp_v(max_k u_k.v / t) - max_k u_k.target / t``: (9) of SIGMA (Li et al., 2025), (13) for one interest.
+
+    Interests that score an item alike share its gradient equally. Matrix products run in the type of the arguments,
+    or in that of ``torch.autocast`` where it is on; everything else in float32 or wider.
+
+    Args:
+        interests: u, ``[N, K, D]``, or ``[N, D]`` for K = 1.
+        items: ``[V, D]``, every item that can be recommended.
+        target: ``[N]``, rows of ``items``.
+        temperature: t, more than 0.
+        impl: "naive" holds ``[N, K, V]`` scores; "tiled" and "triton" need O(N K D + V D) memory; "triton" runs on
+            CUDA, or on CPUs where TRITON_INTERPRET is 1; "auto" takes "triton" where it can, else "tiled".
+        reduce: "max" as above; "sum" takes the log-sum-exp over items and interests together, and the maximum for
+            the target alone: the loss of (6) of DSS (Ma et al., 2020).
+
+    Returns:
+        ``[N]`` in nats, in float32 or wider.
+
+    Raises:
+        ValueError: arguments that do not fit together, or an ``impl`` that cannot run on them.
+    """
+    interests = _with_interest_dimension(interests)
+    _check(interests, items, target, temperature, reduce)
+    return _loss(interests, items, target, items, target, None, temperature, impl, reduce)
+
+
+def sampled_interest_cross_entropy(
+    interests: Tensor,
+    items: Tensor,
+    target: Tensor,
+    *,
+    num_samples: int,
+    proposal: str = "uniform",
+    temperature: float = 1.0,
+    impl: str = "auto",
+    reduce: str = "max",
+) -> Tensor:
+    """``interest_cross_entropy`` with its sum over the catalog estimated from sampled items.
+
+    The samples, one set for all rows, are drawn with replacement from a proposal distribution Q. Where one is the
+    target of a row it does not count there; the others weigh ``1 / (num_samples Q)`` (the log-Q correction of
+    Bengio & Senecal, 2008), so that the sum, before its logarithm, is right on average.
+
+    Args:
+        num_samples: at least 1.
+        proposal: Q, "uniform" or "log-uniform", about ``1 / (row + 1)``, for items in order of falling popularity.
+
+    Other arguments, result and errors are those of ``interest_cross_entropy``.
+    """
+    interests = _with_interest_dimension(interests)
+    _check(interests, items, target, temperature, reduce)
+    if proposal not in PROPOSALS:
+        raise ValueError(f"proposal is {proposal!r}; expected one of {', '.join(PROPOSALS)}")
+    if num_samples < 1:
+        raise ValueError(f"num_samples is {num_samples}; expected at least 1")
+    rows, log_weight = draw_candidates(len(items), num_samples, proposal, items.device)
+    place = torch.searchsorted(rows, target).clamp(max=num_samples - 1)
+    excluded = torch.where(rows[place] == target, place, -1)
+    return _loss(interests, items, target, items[rows], excluded, log_weight, temperature, impl, reduce)
+
+
+def _loss(
+    interests: Tensor,
+    items: Tensor,
+    target: Tensor,
+    candidates: Tensor,
+    excluded: Tensor,
+    log_weight: Tensor | None,
+    temperature: float,
+    impl: str,
+    reduce: str,
+) -> Tensor:
+    wide = torch.promote_types(interests.dtype, torch.float32)
+    scale = 1 / temperature
+    of_target = scale * (interests.to(wide) * items[target].to(wide).unsqueeze(1)).sum(-1)  # [N, K]
+    best = of_target.amax(1)
+    own = best if reduce == "max" else of_target.logsumexp(1)
+    interests, candidates = _cast_for_products(interests, candidates)
+    loss_against_others = _implementation(impl, interests, candidates)
+    if log_weight is not None:
+        log_weight = log_weight.to(wide)
+    loss = loss_against_others(interests, candidates, own, excluded, log_weight, scale, reduce)
+    return loss if reduce == "max" else loss + (own - best)
+
+
+def _with_interest_dimension(interests: Tensor) -> Tensor:
+    return interests.unsqueeze(1) if interests.dim() == 2 else interests
+
+
+def _check(interests: Tensor, items: Tensor, target: Tensor, temperature: float, reduce: str) -> None:
+    shapes = f"interests {list(interests.shape)}, items {list(items.shape)}, target {list(target.shape)}"
+    if interests.dim() != 3 or items.dim() != 2 or interests.shape[2] != items.shape[1]:
+        raise ValueError(f"{shapes}; expected interests [N, K, D] or [N, D] and items [V, D]")
+    if target.shape != interests.shape[:1]:
+        raise ValueError(f"{shapes}; expected target [N]")
+    if not interests.numel() and len(target) or not len(items):
+        raise ValueError(f"{shapes}; expected at least one interest, dimension and item")
+    if not (interests.is_floating_point() and items.is_floating_point()):
+        raise ValueError(f"interests are {interests.dtype}, items {items.dtype}; expected floating-point numbers")
+    if target.dtype != torch.int64:
+        raise ValueError(f"target is {target.dtype}; expected torch.int64")
+    if not (interests.device == items.device == target.device):
+        raise ValueError(
+            f"interests are on {interests.device}, items on {items.device}, target on {target.device}; "
+            "expected one device"
+        )
+    if target.device.type == "cpu" and len(target):  # on a GPU this would wait for it
+        low, high = int(target.min()), int(target.max())
+        if low < 0 or high >= len(items):
+            raise ValueError(f"target is from {low} to {high}; expected rows of items, 0 to {len(items) - 1}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}; expected a number more than 0")
+    if reduce not in REDUCTIONS:
+        raise ValueError(f"reduce is {reduce!r}; expected one of {', '.join(REDUCTIONS)}")
+
+
+def _cast_for_products(interests: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    device = interests.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        return interests.to(dtype), items.to(dtype)
+    if interests.dtype != items.dtype:
+        raise ValueError(f"interests are {interests.dtype}, items {items.dtype}; expected the same type")
+    return interests, items
+
+
+def _implementation(impl: str, interests: Tensor, items: Tensor) -> Callable[..., Tensor]:
+    if impl not in IMPLEMENTATIONS:
+        raise ValueError(f"impl is {impl!r}; expected one of {', '.join(IMPLEMENTATIONS)}")
+    if impl == "naive":
+        return naive.loss_against_others
+    if impl == "tiled" or impl == "auto" and interests.device.type != "cuda":
+        return tiled.loss_against_others
+    reason = fused.cannot_run(interests)
+    if reason is None:
+        return fused.loss_against_others
+    if impl == "triton":
+        raise ValueError(f"impl is 'triton', but {reason}; expected 'auto' or 'tiled'")
+    return tiled.loss_against_others

@@ -1,0 +1,42 @@
+"""The definition in plain PyTorch, which holds every score, ``[N, K, V]``."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def loss_against_others(
+    interests: Tensor,
+    items: Tensor,
+    own: Tensor,
+    excluded: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+    reduce: str,
+) -> Tensor:
+    """``log(exp(own) + sum_v weight_v exp(scale s_v)) - own``, where s_v is ``max_k u_k.v`` of an item.
+
+    Args:
+        interests: u, ``[N, K, D]``.
+        items: ``[V, D]``, of the same type.
+        own: ``[N]`` in float32 or wider, the logit that competes with the sum.
+        excluded: ``[N]``, the row of ``items`` that the sum leaves out, or -1 for none.
+        log_weight: ``[V]``, typed as ``own``, or None for weights of 1.
+        scale: multiplies the scores.
+        reduce: "max" as above; "sum" adds up ``exp(scale u_k.v)`` over k instead of taking the maximum.
+
+    Returns:
+        ``[N]``, typed as ``own``.
+    """
+    scores = interests @ items.T  # [N, K, V]
+    if reduce == "max":
+        scores = scores.amax(1, keepdim=True)  # equal scores share the gradient
+    logits = scores.to(own.dtype) * scale
+    if log_weight is not None:
+        logits = logits + log_weight
+    is_excluded = torch.arange(len(items), device=items.device) == excluded.unsqueeze(1)  # [N, V]
+    others = logits.masked_fill(is_excluded.unsqueeze(1), -math.inf).flatten(1).logsumexp(1)
+    return torch.logaddexp(others - own, torch.zeros_like(own))

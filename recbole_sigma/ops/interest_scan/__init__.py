@@ -1,0 +1,64 @@
+"""Running state of every interest of every prefix of a batch of sequences (SIGMA, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from recbole_sigma.ops.interest_scan import naive, packed
+
+IMPLEMENTATIONS = {"auto": packed.scan, "naive": naive.scan, "packed": packed.scan}
+
+
+class InterestScan(NamedTuple):
+    """State after each of ``M`` items, for ``K`` categories."""
+
+    soft: Tensor  # [M, K, D], h: sum of the items so far, weighted by probability
+    intensity: Tensor  # [M, K], alpha: mean probability of the items so far
+    hard: Tensor  # [M, K, D], r: state of the GRU after the last item of the category, zero before the first
+    present: Tensor  # [M, K], True where the category has an item so far
+
+
+def interest_scan(
+    items: Tensor,
+    probability: Tensor,
+    assigned: Tensor,
+    category: Tensor,
+    lengths: Tensor,
+    gru: nn.GRU,
+    *,
+    impl: str = "auto",
+) -> InterestScan:
+    """Soft sums, intensities and hard states for all prefixes of sequences that lie one after another.
+
+    The result for a sequence does not depend on the others. Sums are in float32 or wider.
+
+    Args:
+        items: v, ``[M, D]``, in time order within a sequence.
+        probability: a, ``[M, K]``, of the categories of each item.
+        assigned: ``[M, D]``, what the GRU reads: the items, perhaps with a straight-through factor of 1.
+        category: ``[M]``, to which each item is assigned, in ``range(K)``.
+        lengths: ``[B]``, items of each sequence, with sum M; 0 is allowed.
+        gru: unidirectional, of one layer and hidden size D, started from zero for every sequence and category.
+        impl: "naive", loops over prefixes and categories; "packed", index arithmetic and one call of the GRU;
+            "auto" is "packed".
+
+    Raises:
+        ValueError: arguments that do not fit together, or an unknown ``impl``.
+    """
+    if impl not in IMPLEMENTATIONS:
+        raise ValueError(f"impl is {impl!r}; expected one of {', '.join(IMPLEMENTATIONS)}")
+    num_items = len(items)
+    if items.dim() != 2 or probability.dim() != 2 or assigned.shape != items.shape or category.shape != (num_items,):
+        raise ValueError(
+            f"items {list(items.shape)}, probability {list(probability.shape)}, assigned {list(assigned.shape)}, "
+            f"category {list(category.shape)}; expected [M, D], [M, K], [M, D], [M]"
+        )
+    if len(probability) != num_items:
+        raise ValueError(f"there are {num_items} items and {len(probability)} rows of probability; expected as many")
+    if gru.num_layers != 1 or gru.bidirectional or (gru.input_size, gru.hidden_size) != (items.shape[1],) * 2:
+        raise ValueError(f"gru is {gru}; expected one layer, one direction and both sizes {items.shape[1]}")
+    if lengths.device.type == "cpu" and int(lengths.sum()) != num_items:
+        raise ValueError(f"lengths sum to {int(lengths.sum())}; expected {num_items}, the number of items")
+    return InterestScan(*IMPLEMENTATIONS[impl](items, probability, assigned, category, lengths, gru))
