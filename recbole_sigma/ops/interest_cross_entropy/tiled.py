@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 TILE_ITEMS = 1024
+"""Least number of items of a tile."""
 TILE_SCORES = 2**19
 """Scores of a tile: with what is made of them they fit the caches of two CPU cores."""
 HELD_SCORES = 2**23
 """Scores that forward may hold at a time, in order to make gradients from them."""
 HELD_ROWS = (32, 256)
-"""Rows held at a time: for fewer, computing their scores twice is faster; more save nothing."""
+"""Rows held at a time, if there are so many: for fewer, computing their scores twice is faster; more save nothing."""
 
 
 def loss_against_others(
@@ -57,9 +58,14 @@ class _Catalog(NamedTuple):
     def tile_rows(self) -> int:
         return max(1, TILE_SCORES // (self.interests.shape[1] * TILE_ITEMS))
 
+    @property
+    def tile_items(self) -> int:
+        """More than ``TILE_ITEMS`` where there are fewer rows than a tile may have."""
+        return max(TILE_ITEMS, TILE_SCORES // (len(self.interests) * self.interests.shape[1]))
+
     def tiles(self, rows: slice) -> Iterator[_Tile]:
         interests = self.interests[rows]
-        for columns in _slices(len(self.items), TILE_ITEMS):
+        for columns in _slices(len(self.items), self.tile_items):
             scores = (interests.flatten(0, 1) @ self.items[columns].T).view(*interests.shape[:2], -1)
             yield _Tile(rows, columns, scores, scores.amax(1, keepdim=True) if self.reduce == "max" else scores)
 
@@ -109,7 +115,7 @@ class _LossAgainstOthers(torch.autograd.Function):
         least_rows, most_rows = HELD_ROWS
         num_rows = min(HELD_SCORES // (interests.shape[1] * len(items)), most_rows)
         needed = ctx.needs_input_grad[:2]
-        held = grad_enabled and any(needed) and num_rows >= least_rows
+        held = grad_enabled and any(needed) and num_rows >= min(least_rows, len(own))
         made = catalog.zero_gradients(*needed, own.dtype) if held else _Gradients(None, None)
         total, loss = torch.empty_like(own), torch.empty_like(own)
         for rows in _slices(len(own), num_rows if held else catalog.tile_rows):

@@ -1,0 +1,84 @@
+"""What the process that runs a benchmark needs: children of its own, and a Markdown file with sections.
+
+It does not import torch, so that it takes neither cores nor memory from the child that is being measured.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+TITLE = "# Speed\n"
+
+
+class ChildFailed(Exception):
+    """A child process ended without a result; the message says why in one line."""
+
+
+def run_child(module: str, arguments: dict) -> dict:
+    """What ``python -m module`` prints as JSON in its last line, given ``arguments`` as JSON."""
+    command = [sys.executable, "-m", module, json.dumps(arguments)]
+    child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if child.returncode < 0:
+        raise ChildFailed(f"killed by {signal.Signals(-child.returncode).name}")
+    if child.returncode > 0:
+        raise ChildFailed((child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1])
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def describe_run(machine: dict, module: str, words: list[str], output: Path | None) -> str:
+    """A Markdown list: date, machine as ``benchmarks.speed.machine`` prints it, versions, command and matrix rates.
+
+    Args:
+        words: the command line after the name of the module.
+        output: the file that it names; its folder is left out where it begins at the root.
+    """
+    command = shlex.join(["python", "-m", module, *words])
+    if output and output.is_absolute():
+        command = command.replace(str(output), output.name)
+    flags = ", ".join(f"{flag}: {'yes' if present else 'no'}" for flag, present in machine["flags"].items())
+    rates = ", ".join(f"{rate:,.0f} in {name}" for name, rate in machine["rates"].items())
+    lines = [
+        f"Date: {datetime.now(timezone.utc):%Y-%m-%d}",
+        f"CPU: {machine['cpu']}, {machine['cores']} cores, torch on {machine['threads']} of them, "
+        f"{machine['memory'] / 1e9:.0f} GB of memory ({flags})",
+        f"GPU: {machine['gpu']}",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in machine["versions"].items()),
+        f"Command: `{command}`",
+        f"Matrix rates, GFLOP/s: {rates}",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table with text in its first column and numbers in the others."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def read_document(path: Path) -> str:
+    """A file's text, or a title where it is absent."""
+    return path.read_text(encoding="utf-8") if path.exists() else TITLE
+
+
+def replace_section(document: str, name: str, body: str) -> str:
+    """``document`` with ``body`` between the lines ``<!-- name -->`` and ``<!-- /name -->``, and all else as it was.
+
+    A section that it lacks comes last.
+
+    Raises:
+        ValueError: a section without its last line.
+    """
+    first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, begins, rest = document.partition(first)
+    _, ends, after = rest.partition(last)
+    if begins and not ends:
+        raise ValueError(f"the section that begins with {first} does not end with {last}")
+    if not begins:
+        before, after = f"{document.rstrip()}\n\n", "\n"
+    return f"{before}{first}\n\n{body}\n\n{last}{after}"
