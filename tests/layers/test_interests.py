@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_sequence
 
-from recbole_sigma.layers.interests import InterestEncoder, Interests, gumbel_noise, packed_order
+from recbole_sigma.layers.interests import InterestEncoder, Interests, gumbel_noise
 
 B, T, K, D = 4, 7, 3, 6
 MASKS = {
@@ -16,6 +15,7 @@ MASKS = {
     "interior": torch.tensor(
         [[1, 0, 1, 1, 0, 0, 1], [0, 1, 0, 1, 0, 1, 0], [1, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0, 1]]
     ).bool(),
+    "empty": torch.arange(T) < torch.tensor([3, 0, 7, 0]).unsqueeze(1),
 }
 
 
@@ -26,10 +26,14 @@ def seed():
 
 @pytest.fixture
 def gumbel(monkeypatch):
-    """Gumbel noise ``[B, T, K]`` that the encoder adds in training."""
+    """Noise ``[B, T, K]``; a call with a mask makes the encoder add, in training, the part of its items."""
     noise = torch.randn(B, T, K, dtype=torch.double)
-    monkeypatch.setattr(torch.Tensor, "exponential_", lambda self: self.copy_((-noise).exp().view(self.shape)))
-    return noise
+
+    def use(mask):
+        monkeypatch.setattr(torch.Tensor, "exponential_", lambda self: self.copy_((-noise[mask]).exp()))
+        return noise
+
+    return use
 
 
 def encoder(training=False, **settings):
@@ -41,6 +45,14 @@ def encoder(training=False, **settings):
 
 def random_items():
     return torch.randn(B, T, D, dtype=torch.double, requires_grad=True)
+
+
+def at_places(interests, mask):
+    """Interests ``[B, T, ...]`` at the places of their items, NaN at padding."""
+    places = [value.new_full((*mask.shape, *value.shape[1:]), torch.nan) for value in interests]
+    for place, value in zip(places, interests):
+        place[mask] = value
+    return Interests(*places)
 
 
 def gru_cell(gru):
@@ -58,34 +70,44 @@ def naive_probability(module, item):
     return logits.exp() / logits.exp().sum(), logits
 
 
+def prefixes(mask):
+    """Places of the items of every prefix that ends in an item."""
+    for b in range(B):
+        for t in range(T):
+            if mask[b, t]:
+                yield [(b, i) for i in range(t + 1) if mask[b, i]]
+
+
+def naive_soft(module, items, prefix):
+    """Soft interests ``[K, D]`` before the division by their mass."""
+    return sum(torch.outer(naive_probability(module, items[i])[0], items[i]) for i in prefix)
+
+
 def naive_interests(module, items, mask, gumbel=None):
     """Every prefix from scratch; in training the item goes to the category with the highest perturbed logit."""
     cell = gru_cell(module.gru)
-    means, log_vars, intensities = (torch.zeros(B, T, K, *size, dtype=torch.double) for size in ((D,), (D,), ()))
-    for b in range(B):
-        for t in range(T):
-            prefix = [i for i in range(t + 1) if mask[b, i]]
-            a = {i: naive_probability(module, items[b, i])[0] for i in prefix}
-            belonging = {
-                i: naive_assignment(module, items[b, i], 0 if gumbel is None else gumbel[b, i]) for i in prefix
-            }
-            present = [any(belonging[i].argmax() == j for i in prefix) for j in range(K)]
-            mass = [sum((a[i][j] for i in prefix), torch.zeros(()).double()) for j in range(K)]
-            weight = [m * p for m, p in zip(mass, present)] if module.mixture_mask else mass
-            for j in range(K):
-                soft = sum((a[i][j] * items[b, i] for i in prefix), torch.zeros(D).double())
-                if module.soft_interest == "mean" and prefix:
-                    soft = soft / mass[j]
-                hard = torch.zeros(D).double()
-                for i in prefix:
-                    if belonging[i].argmax() == j:
-                        hard = cell((belonging[i][j] * items[b, i]).unsqueeze(0), hard.unsqueeze(0))[0]
-                mean = (soft + hard) / 2
-                means[b, t, j] = mean
-                category = module.categories[j] / module.categories[j].norm()
-                log_vars[b, t, j] = module.log_var_mlp(torch.cat([category, mean]))
-                intensities[b, t, j] = weight[j] / sum(weight) if prefix else 0.0
-    return Interests(means, log_vars, intensities)
+    means, log_vars, intensities = [], [], []
+    for prefix in prefixes(mask):
+        a = {i: naive_probability(module, items[i])[0] for i in prefix}
+        belonging = {i: naive_assignment(module, items[i], 0 if gumbel is None else gumbel[i]) for i in prefix}
+        present = [any(belonging[i].argmax() == j for i in prefix) for j in range(K)]
+        mass = [sum(a[i][j] for i in prefix) for j in range(K)]
+        weight = [m * p for m, p in zip(mass, present)] if module.mixture_mask else mass
+        softs = naive_soft(module, items, prefix)
+        for j in range(K):
+            soft = softs[j] / mass[j] if module.soft_interest == "mean" else softs[j]
+            hard = torch.zeros(D).double()
+            for i in prefix:
+                if belonging[i].argmax() == j:
+                    hard = cell((belonging[i][j] * items[i]).unsqueeze(0), hard.unsqueeze(0))[0]
+            mean = (soft + hard) / 2
+            means.append(mean)
+            category = module.categories[j] / module.categories[j].norm()
+            log_vars.append(module.log_var_mlp(torch.cat([category, mean])))
+            intensities.append(weight[j] / sum(weight))
+    return Interests(
+        torch.stack(means).view(-1, K, D), torch.stack(log_vars).view(-1, K, D), torch.stack(intensities).view(-1, K)
+    )
 
 
 def naive_assignment(module, item, gumbel):
@@ -105,13 +127,13 @@ def naive_assignment(module, item, gumbel):
 def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_interest, mixture_mask, mask, gumbel):
     module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask)
     items = random_items()
-    expected = naive_interests(module, items, mask, gumbel if training else None)
-    actual = module(items, mask)
+    noise = gumbel(mask)
+    expected = naive_interests(module, items, mask, noise if training else None)
+    actual = module(items[mask], mask)
     for name, value, expected_value in zip(Interests._fields, actual, expected):
         torch.testing.assert_close(value, expected_value, msg=name)
 
-    # Prefixes that end in padding are no training examples; before the first item they have nothing to learn from.
-    weights = [torch.randn_like(value) * mask.view(B, T, *[1] * (value.dim() - 2)) for value in actual]
+    weights = [torch.randn_like(value) for value in actual]
     inputs = [items, *module.parameters()]
     gradients = torch.autograd.grad(sum((w * v).sum() for w, v in zip(weights, actual)), inputs)
     expected_gradients = torch.autograd.grad(sum((w * v).sum() for w, v in zip(weights, expected)), inputs)
@@ -122,34 +144,35 @@ def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("mixture_mask", [False, True])
 def test_intensity_sums_to_one_from_the_first_item_on(mask, mixture_mask):
-    intensity = encoder(mixture_mask=mixture_mask)(random_items(), mask).intensity
+    intensity = encoder(mixture_mask=mixture_mask)(random_items()[mask], mask).intensity
     assert (intensity >= 0).all()
-    torch.testing.assert_close(intensity.sum(-1), (mask.cumsum(1) > 0).double())
+    torch.testing.assert_close(intensity.sum(-1), torch.ones(int(mask.sum())).double())
 
 
 def test_masked_intensity_is_zero_for_categories_without_an_item_and_only_for_them():
     module = encoder(mixture_mask=True)
-    items = torch.stack([module.categories[[0, 0, 2, 0, 1, 1, 2]]] * B).detach()  # each item stands in its category
-    intensity = module(items, MASKS["none"]).intensity[0]
+    items = module.categories[[0, 0, 2, 0, 1, 1, 2] * B].detach()  # each item stands in its category
+    intensity = module(items, MASKS["none"]).intensity[:T]
     seen = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 0, 1], [1, 0, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1]]).bool()
     assert torch.equal(intensity > 0, seen)
 
 
 def test_category_without_an_item_has_a_hard_interest_of_zero():
-    module = encoder()
-    items = torch.stack([module.categories[[0, 0, 2, 0, 0, 0, 0]]] * B).detach()
-    hard, present = module.hard_interests(items, MASKS["none"], module.category_logits(items))
-    assert torch.equal(present[0, :, 0], torch.ones(T).bool()) and not present[:, :, 1].any()
-    assert torch.equal(present[0, :, 2], torch.arange(T) >= 2)
-    assert torch.equal(hard.ne(0).any(-1), present)
+    module, mask = encoder(), MASKS["none"]
+    items = module.categories[[0, 0, 2, 0, 0, 0, 0]].expand(B, T, D).detach()
+    mean, _ = module.mean_and_intensity(items[mask], mask)
+    soft = torch.stack([naive_soft(module, items, prefix) for prefix in prefixes(mask)])
+    hard = (2 * mean - soft).view(B, T, K, D).norm(dim=-1)
+    assert (hard[:, :, 0] > 0.01).all() and (hard[:, 2:, 2] > 0.01).all()
+    assert (hard[:, :, 1] < 1e-12).all() and (hard[:, :2, 2] < 1e-12).all()
 
 
 def test_mean_soft_interest_does_not_grow_with_the_history():
     module = encoder(soft_interest="mean")
-    item = torch.randn(D, dtype=torch.double)
-    items, mask = item.expand(B, T, D), MASKS["none"]
-    hard, _ = module.hard_interests(items, mask, module.category_logits(items))
-    soft = 2 * module(items, mask).mean - hard
+    item, mask = torch.randn(D, dtype=torch.double), MASKS["none"]
+    hard = torch.zeros(T, K, D, dtype=torch.double)
+    hard[:, module.category_logits(item).argmax()] = module.gru(item.expand(T, D))[0]
+    soft = 2 * at_places(module(item.expand(B * T, D), mask), mask).mean - hard
     torch.testing.assert_close(soft, item.expand(B, T, K, D))
 
 
@@ -163,25 +186,32 @@ def test_causality_interests_do_not_depend_on_later_items_or_padding(training, c
     changed, fewer = items.detach().clone(), mask.clone()
     changed[:, cut:] = torch.randn(B, T - cut, D)
     fewer[:, cut:] = False
-    whole = module(items, mask)
-    for other in (module(changed, mask), module(items, fewer), module(changed, fewer)):
+
+    def interests(items, mask):
+        gumbel(mask)
+        return at_places(module(items[mask], mask), mask)
+
+    whole = interests(items, mask)
+    for other in (interests(changed, mask), interests(items, fewer), interests(changed, fewer)):
         for value, other_value in zip(whole, other):
             torch.testing.assert_close(value[:, :cut], other_value[:, :cut])
-    for value, other_value in zip(whole, module(changed, mask)):
+    for value, other_value in zip(whole, interests(changed, mask)):
         assert not torch.isclose(value[:, cut], other_value[:, cut]).any()
 
 
+@pytest.mark.parametrize("soft_interest", ["sum", "mean"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_padding_wherever_it_stands_and_whatever_it_holds_changes_nothing(mask):
-    module, items = encoder(), random_items()
-    padded = module(items.where(mask.unsqueeze(-1), 100.0), mask)
+def test_padding_wherever_it_stands_and_other_sequences_change_nothing(mask, soft_interest):
+    module, items = encoder(soft_interest=soft_interest), random_items()
+    padded = module(items[mask], mask)
+    at_the_end = torch.arange(T) < mask.sum(1, keepdim=True)
+    for value, other_value in zip(padded, module(items[mask], at_the_end)):
+        torch.testing.assert_close(value, other_value)
     for b in range(B):
-        alone = module(items[b : b + 1, mask[b]], torch.ones(1, int(mask[b].sum()), dtype=torch.bool))
-        for value, alone_value in zip(padded, alone):
-            torch.testing.assert_close(value[b, mask[b]], alone_value[0])
-            latest = mask[b].cumsum(0) - 1  # at padding: what the item before it had
-            inside = latest >= 0
-            torch.testing.assert_close(value[b, inside], alone_value[0, latest[inside]])
+        own = items[b, mask[b]]
+        alone = module(own, torch.ones(1, len(own), dtype=torch.bool))
+        for value, alone_value in zip(at_places(padded, mask), alone):
+            torch.testing.assert_close(value[b, mask[b]], alone_value)
 
 
 # Assignment to categories --------------------------------------------------------------------------------------------
@@ -190,26 +220,29 @@ def test_padding_wherever_it_stands_and_whatever_it_holds_changes_nothing(mask):
 @pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
 def test_categories_get_a_gradient_through_the_hard_interests_alone(training):
     module, items, mask = encoder(training), random_items(), MASKS["right"]
-    hard, _ = module.hard_interests(items, mask, module.category_logits(items.detach()))
+    mean, _ = module.mean_and_intensity(items[mask], mask)
+    soft = torch.stack([naive_soft(module, items, prefix) for prefix in prefixes(mask)])
+    hard = 2 * mean - soft
     of_items, of_categories = torch.autograd.grad(hard.square().sum(), (items, module.categories))
-    assert of_categories.isfinite().all() and of_categories.any(dim=1).all()
-    assert torch.equal(of_items.any(-1), mask)
+    least = 1e-6  # more than the rounding errors of the difference
+    assert of_categories.isfinite().all() and (of_categories.abs() > least).any(dim=1).all()
+    assert torch.equal((of_items.abs() > least).any(-1), mask)
 
 
 def test_items_go_to_categories_with_their_probabilities_in_training_and_to_the_best_in_evaluation():
     draws = 3_000
     module = encoder(training=True)
     # One direction, so one probability, but a new length at each step: the GRU's state never settles.
-    items = torch.randn(D, dtype=torch.double) * torch.linspace(0.5, 2, draws).view(1, draws, 1)
-    mask, logits = torch.ones(1, draws, dtype=torch.bool), module.category_logits(items)
+    items = torch.randn(D, dtype=torch.double) * torch.linspace(0.5, 2, draws).view(draws, 1)
+    mask, probability = torch.ones(1, draws, dtype=torch.bool), module.category_logits(items[0]).softmax(-1)
 
     def frequencies():
         with torch.no_grad():
-            hard, _ = module.hard_interests(items, mask, logits)
-        changes = (hard[:, 1:] != hard[:, :-1]).any(-1).double()  # only the state of the item's category moves on
-        return changes.mean((0, 1))
+            mean, _ = module.mean_and_intensity(items, mask)
+            steps = 2 * mean.diff(dim=0) - probability.unsqueeze(-1) * items[1:].unsqueeze(1)  # of the hard interests
+        changes = (steps.abs() > 1e-9).any(-1).double()  # only the state of the item's category moves on
+        return changes.mean(0)
 
-    probability = logits[0, 0].softmax(-1)
     standard_error = (probability * (1 - probability) / draws).sqrt()
     assert ((frequencies() - probability).abs() < 5 * standard_error + 1 / draws).all()
     module.eval()
@@ -240,26 +273,11 @@ def test_probabilities_near_and_below_the_range_of_float32_leave_everything_fini
     module = encoder(soft_interest=soft_interest, category_temperature=1 / gap).float()
     with torch.no_grad():
         module.categories.copy_(torch.eye(K, D))
-    items = module.categories[0].expand(B, T, D).clone().detach().requires_grad_()
-    assert module.category_logits(items)[0, 0].tolist() == pytest.approx([gap, 0, 0])
+    items = module.categories[0].expand(B * T, D).clone().detach().requires_grad_()
+    assert module.category_logits(items)[0].tolist() == pytest.approx([gap, 0, 0])
     interests = module(items, MASKS["none"])
-    torch.testing.assert_close(interests.intensity.sum(-1), torch.ones(B, T))
+    torch.testing.assert_close(interests.intensity.sum(-1), torch.ones(B * T))
     log_intensity = interests.intensity[interests.intensity > 0].log()  # as in the mixture
     value = log_intensity.sum() + 100 * (interests.mean.sum() + interests.log_var.sum())
     for gradient in torch.autograd.grad(value, [items, *module.parameters()]):
         assert gradient.isfinite().all()
-
-
-# Packing -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("num_tokens, num_groups", [(1, 1), (1, 5), (12, 1), (40, 6), (40, 100)])
-def test_packed_order_gives_the_packed_sequence_of_pytorch(num_tokens, num_groups):
-    group = torch.randint(num_groups, (num_tokens,))
-    token = torch.arange(num_tokens)
-    subsequences = [token[group == g] for g in range(num_groups)]
-    longest_first = sorted((s for s in subsequences if len(s)), key=len, reverse=True)
-    expected = pack_sequence(longest_first)
-    order, batch_sizes = packed_order(group, num_groups)
-    assert torch.equal(token[order], expected.data)
-    assert torch.equal(batch_sizes, expected.batch_sizes) and batch_sizes.device.type == "cpu"

@@ -84,7 +84,7 @@ def sampled_interest_cross_entropy(
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; expected at least 1")
     rows, log_weight = draw_candidates(len(items), num_samples, proposal, items.device)
-    place = torch.searchsorted(rows, target).clamp(max=num_samples - 1)
+    place = torch.searchsorted(rows, target.contiguous()).clamp(max=num_samples - 1)
     excluded = torch.where(rows[place] == target, place, -1)
     return _loss(interests, items, target, items[rows], excluded, log_weight, temperature, impl, reduce)
 
@@ -103,14 +103,24 @@ def _loss(
     wide = torch.promote_types(interests.dtype, torch.float32)
     scale = 1 / temperature
     of_target = scale * (interests.to(wide) * items[target].to(wide).unsqueeze(1)).sum(-1)  # [N, K]
-    best = of_target.amax(1)
-    own = best if reduce == "max" else of_target.logsumexp(1)
+    own = best = of_target.amax(1)
+    if reduce == "sum":
+        own = best + _excess_of_sum(of_target, best)
+    if not len(target):
+        return own
     interests, candidates = _cast_for_products(interests, candidates)
     loss_against_others = _implementation(impl, interests, candidates)
     if log_weight is not None:
         log_weight = log_weight.to(wide)
     loss = loss_against_others(interests, candidates, own, excluded, log_weight, scale, reduce)
-    return loss if reduce == "max" else loss + (own - best)
+    return loss if reduce == "max" else loss + _excess_of_sum(of_target, best)
+
+
+def _excess_of_sum(logits: Tensor, best: Tensor) -> Tensor:
+    """``logsumexp_k(logits) - best`` from ``[N, K]`` and their maximum, exact near 0 too."""
+    is_best = (logits == best.unsqueeze(1)).to(logits.dtype)
+    all_but_one_of_the_best = 1 - is_best / is_best.sum(1, keepdim=True)
+    return torch.log1p(((logits - best.unsqueeze(1)).exp() * all_but_one_of_the_best).sum(1))
 
 
 def _with_interest_dimension(interests: Tensor) -> Tensor:
@@ -123,7 +133,7 @@ def _check(interests: Tensor, items: Tensor, target: Tensor, temperature: float,
         raise ValueError(f"{shapes}; expected interests [N, K, D] or [N, D] and items [V, D]")
     if target.shape != interests.shape[:1]:
         raise ValueError(f"{shapes}; expected target [N]")
-    if not interests.numel() and len(target) or not len(items):
+    if 0 in interests.shape[1:] or not len(items):
         raise ValueError(f"{shapes}; expected at least one interest, dimension and item")
     if not (interests.is_floating_point() and items.is_floating_point()):
         raise ValueError(f"interests are {interests.dtype}, items {items.dtype}; expected floating-point numbers")

@@ -58,21 +58,23 @@ def loss_against_others(
 class _LossAgainstOthers(torch.autograd.Function):
     @staticmethod
     def forward(ctx, interests, items, own, excluded, log_weight, scale, reduce):
-        others = _Problem(interests, items, excluded, log_weight, scale, reduce).logsumexp()
-        loss = torch.logaddexp(others - own, torch.zeros_like(own))
-        ctx.save_for_backward(interests, items, excluded, log_weight, torch.logaddexp(others, own), loss)
+        highest, mass = _Problem(interests, items, excluded, log_weight, scale, reduce).sum_of_exponentials()
+        advantage = (highest - own) + mass.log()  # of the others
+        loss = torch.logaddexp(advantage, torch.zeros_like(advantage))
+        share = advantage.sigmoid() / mass.clamp_min(torch.finfo(mass.dtype).tiny)
+        ctx.save_for_backward(interests, items, excluded, log_weight, loss, highest, share)
         ctx.scale, ctx.reduce = scale, reduce
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        interests, items, excluded, log_weight, total, loss = ctx.saved_tensors
+        interests, items, excluded, log_weight, loss, highest, share = ctx.saved_tensors
         of_interests, of_items, of_own = ctx.needs_input_grad[:3]
         problem = _Problem(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
         return (
-            problem.interests_gradient(total, grad) if of_interests else None,
-            problem.items_gradient(total, grad) if of_items else None,
+            problem.interests_gradient(highest, share * grad) if of_interests else None,
+            problem.items_gradient(highest, share * grad) if of_items else None,
             torch.expm1(-loss) * grad if of_own else None,
             *(None,) * 4,
         )
@@ -116,34 +118,38 @@ class _Problem:
             "num_stages": 2,
         }
 
-    def logsumexp(self) -> Tensor:
-        """Over the items that are not excluded, ``[N]``."""
-        parts = torch.empty(self.splits, len(self.rows), device=self.rows.device)
-        self._launch("logsumexp_kernel", (self.row_blocks, self.splits), parts, *self.sizes, self.items_per_split)
-        return parts.logsumexp(0).view(-1, self.rows_each).logsumexp(1)
+    def sum_of_exponentials(self) -> tuple[Tensor, Tensor]:
+        """The highest logit ``[N]`` of the items that are not excluded, and the sum of ``exp(logit - highest)``."""
+        highest, mass = torch.empty(2, self.splits, len(self.rows), dtype=torch.float32, device=self.rows.device)
+        self._launch("sum_kernel", (self.row_blocks, self.splits), highest, mass, *self.sizes, self.items_per_split)
+        highest, mass = (
+            part.view(self.splits, -1, self.rows_each).transpose(0, 1).flatten(1) for part in (highest, mass)
+        )
+        top = highest.amax(1)
+        return top, (mass * (highest - top.unsqueeze(1)).exp()).sum(1)
 
-    def interests_gradient(self, total: Tensor, grad: Tensor) -> Tensor:
-        """Of the sum of ``grad`` times loss; ``total`` is the log-sum-exp of all logits, the row's own with them."""
-        parts = torch.empty(self.splits, *self.rows.shape, device=self.rows.device)
+    def interests_gradient(self, highest: Tensor, weight: Tensor) -> Tensor:
+        """From a slope in each logit of ``weight exp(logit - highest)``, with both ``[N]``."""
+        parts = torch.empty(self.splits, *self.rows.shape, dtype=torch.float32, device=self.rows.device)
         self._launch(
             "interests_gradient_kernel",
             (self.row_blocks, self.splits),
-            self._by_row(total),
-            self._by_row(grad),
+            self._by_row(highest),
+            self._by_row(weight),
             parts,
             *self.sizes,
             self.items_per_split,
         )
         return parts.sum(0).to(self.rows.dtype).view(self.shape)
 
-    def items_gradient(self, total: Tensor, grad: Tensor) -> Tensor:
+    def items_gradient(self, highest: Tensor, weight: Tensor) -> Tensor:
         """As ``interests_gradient``."""
         gradient = torch.empty_like(self.items)
         self._launch(
             "items_gradient_kernel",
             (self.item_blocks,),
-            self._by_row(total),
-            self._by_row(grad),
+            self._by_row(highest),
+            self._by_row(weight),
             gradient,
             *self.sizes,
         )

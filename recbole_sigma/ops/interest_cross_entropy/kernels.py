@@ -1,4 +1,4 @@
-"""Triton kernels of the log-sum-exp over items of the best interest's score.
+"""Triton kernels of the sum over items of the exponential of the best interest's score.
 
 A program holds some rows with all their interests as one matrix ``[R, D]``, ``R = BLOCK_N BLOCK_K``, so that a tile
 of items ``[BLOCK_V, D]`` takes one product. Nothing larger than a tile of scores ``[R, BLOCK_V]`` exists.
@@ -53,27 +53,28 @@ def _logits(best, v, V, excluded, log_weight, scale, WEIGHTED: tl.constexpr):
 
 @triton.jit
 def _slope(
-    scores, best, logits, total, weight, scale, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr
+    scores, best, logits, highest, weight, scale, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr
 ):
     """Gradient ``[R, BLOCK_V]`` of the scores; the interests with the best one share it."""
     is_best = (scores == best[:, None, :]).to(tl.float32)
-    slope = tl.exp(logits - total[:, None]) * weight[:, None] * scale / tl.sum(is_best, axis=1)
+    slope = tl.exp(logits - highest[:, None]) * weight[:, None] * scale / tl.sum(is_best, axis=1)
     return tl.reshape(is_best * slope[:, None, :], (BLOCK_N * BLOCK_K, BLOCK_V))
 
 
 @triton.jit
-def logsumexp_kernel(
-    interests, items, excluded, log_weight, parts,  # parts: [splits, N]
+def sum_kernel(
+    interests, items, excluded, log_weight, highest_parts, mass_parts,  # the last two: [splits, N]
     N, V, K, D, scale, items_per_split,
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Program (i, j): log-sum-exp of the i-th block of rows over the j-th part of the catalog."""
+    """Program (i, j): for the i-th block of rows and the j-th part of the catalog, the highest logit and the sum of
+    ``exp(logit - highest)``."""
     block, split = tl.program_id(0), tl.program_id(1)
     n = block * BLOCK_N + tl.arange(0, BLOCK_N)
     u, _, _ = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)
     without = tl.load(excluded + n, mask=n < N, other=-1)
-    highest = tl.full((BLOCK_N,), -3.0e38, tl.float32)  # finite: an empty sum is minus infinity, not NaN
+    highest = tl.full((BLOCK_N,), -3.0e38, tl.float32)  # finite: an empty sum is 0, not NaN
     mass = tl.zeros((BLOCK_N,), tl.float32)
     start = split * items_per_split
     for first in range(start, tl.minimum(start + items_per_split, V), BLOCK_V):
@@ -84,12 +85,13 @@ def logsumexp_kernel(
         higher = tl.maximum(highest, tl.max(logits, axis=1))
         mass = mass * tl.exp(highest - higher) + tl.sum(tl.exp(logits - higher[:, None]), axis=1)
         highest = higher
-    tl.store(parts + split * N + n, highest + tl.log(mass), mask=n < N)
+    tl.store(highest_parts + split * N + n, highest, mask=n < N)
+    tl.store(mass_parts + split * N + n, mass, mask=n < N)
 
 
 @triton.jit
 def interests_gradient_kernel(
-    interests, items, excluded, log_weight, total, weight, gradient,  # gradient: [splits, N, K, D]
+    interests, items, excluded, log_weight, highest, weight, gradient,  # gradient: [splits, N, K, D]
     N, V, K, D, scale, items_per_split,
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
@@ -99,7 +101,7 @@ def interests_gradient_kernel(
     n = block * BLOCK_N + tl.arange(0, BLOCK_N)
     u, offsets, exists = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)
     without = tl.load(excluded + n, mask=n < N, other=-1)
-    log_mass = tl.load(total + n, mask=n < N, other=float("inf"))
+    top = tl.load(highest + n, mask=n < N, other=float("inf"))
     w = tl.load(weight + n, mask=n < N, other=0.0)
     sums = tl.zeros((BLOCK_N * BLOCK_K, BLOCK_D), tl.float32)
     start = split * items_per_split
@@ -108,7 +110,7 @@ def interests_gradient_kernel(
         e, _, _ = _load_items(items, v, V, D, BLOCK_D)
         scores, best = _scores(u, e, K, BLOCK_N, BLOCK_K, BLOCK_V, PRECISION)
         logits = _logits(best, v, V, without, log_weight, scale, WEIGHTED)
-        slope = _slope(scores, best, logits, log_mass, w, scale, BLOCK_N, BLOCK_K, BLOCK_V)
+        slope = _slope(scores, best, logits, top, w, scale, BLOCK_N, BLOCK_K, BLOCK_V)
         sums += tl.dot(slope.to(e.dtype), e, input_precision=PRECISION)
     of_split = split.to(tl.int64) * N * K * D
     tl.store(gradient + of_split + offsets, sums, mask=exists)
@@ -116,7 +118,7 @@ def interests_gradient_kernel(
 
 @triton.jit
 def items_gradient_kernel(
-    interests, items, excluded, log_weight, total, weight, gradient,  # gradient: [V, D]
+    interests, items, excluded, log_weight, highest, weight, gradient,  # gradient: [V, D]
     N, V, K, D, scale,
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
@@ -129,10 +131,10 @@ def items_gradient_kernel(
         n = block * BLOCK_N + tl.arange(0, BLOCK_N)
         u, _, _ = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)
         without = tl.load(excluded + n, mask=n < N, other=-1)
-        log_mass = tl.load(total + n, mask=n < N, other=float("inf"))
+        top = tl.load(highest + n, mask=n < N, other=float("inf"))
         w = tl.load(weight + n, mask=n < N, other=0.0)
         scores, best = _scores(u, e, K, BLOCK_N, BLOCK_K, BLOCK_V, PRECISION)
         logits = _logits(best, v, V, without, log_weight, scale, WEIGHTED)
-        slope = _slope(scores, best, logits, log_mass, w, scale, BLOCK_N, BLOCK_K, BLOCK_V)
+        slope = _slope(scores, best, logits, top, w, scale, BLOCK_N, BLOCK_K, BLOCK_V)
         sums += tl.dot(tl.trans(slope.to(u.dtype)), u, input_precision=PRECISION)
     tl.store(gradient + offsets, sums, mask=exists)

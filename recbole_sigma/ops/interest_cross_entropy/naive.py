@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -38,5 +36,8 @@ def loss_against_others(
     if log_weight is not None:
         logits = logits + log_weight
     is_excluded = torch.arange(len(items), device=items.device) == excluded.unsqueeze(1)  # [N, V]
-    others = logits.masked_fill(is_excluded.unsqueeze(1), -math.inf).flatten(1).logsumexp(1)
-    return torch.logaddexp(others - own, torch.zeros_like(own))
+    least = torch.finfo(own.dtype).min  # not minus infinity: a sum of nothing else would have no gradient
+    logits = logits.masked_fill(is_excluded.unsqueeze(1), least).flatten(1)
+    highest = logits.detach().amax(1)  # apart from the sum, which is exact then for scores of any size
+    advantage = (logits - highest.unsqueeze(1)).logsumexp(1) + (highest - own)
+    return torch.logaddexp(advantage, torch.zeros_like(own))

@@ -79,15 +79,14 @@ class _Catalog(NamedTuple):
         column = column.clamp(0, logits.shape[2] - 1)
         return logits.scatter_(2, column, logits.gather(2, column).masked_fill_(inside, -math.inf))
 
-    def add_gradients(self, gradients: _Gradients, tile: _Tile, total: Tensor, weight: Tensor | None = None) -> None:
-        """Add those of the sum of ``weight`` times loss, in the memory of ``tile.scores``.
+    def add_gradients(self, gradients: _Gradients, tile: _Tile, highest: Tensor, weight: Tensor) -> None:
+        """Add those whose slope in a logit is ``weight exp(logit - highest)``, in the memory of ``tile.scores``.
 
         Args:
-            total: ``[n]``, log-sum-exp of all logits, the row's own with them.
-            weight: ``[n]``.
+            highest, weight: ``[n]``.
         """
-        slope = self.logits(tile, total.dtype).sub_(total.view(-1, 1, 1)).exp_()
-        slope *= self.scale if weight is None else (weight * self.scale).view(-1, 1, 1)
+        slope = self.logits(tile, highest.dtype).sub_(highest.view(-1, 1, 1)).exp_()
+        slope *= (weight * self.scale).view(-1, 1, 1)
         slope = _share_among_best(slope, tile).flatten(0, 1)  # [n K, v]
         if gradients.interests is not None:
             of_rows = gradients.interests[tile.rows]
@@ -117,33 +116,33 @@ class _LossAgainstOthers(torch.autograd.Function):
         needed = ctx.needs_input_grad[:2]
         held = grad_enabled and any(needed) and num_rows >= min(least_rows, len(own))
         made = catalog.zero_gradients(*needed, own.dtype) if held else _Gradients(None, None)
-        total, loss = torch.empty_like(own), torch.empty_like(own)
+        loss, highest, share = (torch.empty_like(own) for _ in range(3))
         for rows in _slices(len(own), num_rows if held else catalog.tile_rows):
             tiles = list(catalog.tiles(rows)) if held else catalog.tiles(rows)
-            others = torch.full_like(own[rows], -math.inf)
-            for tile in tiles:
-                others = torch.logaddexp(others, catalog.logits(tile, own.dtype).flatten(1).logsumexp(1))
-            total[rows] = torch.logaddexp(others, own[rows])
-            loss[rows] = torch.logaddexp(others - own[rows], torch.zeros_like(others))
+            parts = (catalog.logits(tile, own.dtype).flatten(1) for tile in tiles)
+            highest[rows], mass = _sum_of_exponentials(parts, own[rows])
+            advantage = (highest[rows] - own[rows]) + mass.log()  # of the others
+            loss[rows] = torch.logaddexp(advantage, torch.zeros_like(advantage))
+            share[rows] = advantage.sigmoid() / mass.clamp_min(torch.finfo(mass.dtype).tiny)
             if held:
                 for tile in tiles:
-                    catalog.add_gradients(made, tile, total[rows])
-        ctx.save_for_backward(interests, items, excluded, log_weight, total, loss, *made)
+                    catalog.add_gradients(made, tile, highest[rows], share[rows])
+        ctx.save_for_backward(interests, items, excluded, log_weight, loss, highest, share, *made)
         ctx.scale, ctx.reduce, ctx.held = scale, reduce, held
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        interests, items, excluded, log_weight, total, loss, *made = ctx.saved_tensors
+        interests, items, excluded, log_weight, loss, highest, share, *made = ctx.saved_tensors
         catalog = _Catalog(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
         of_interests, of_items, of_own = ctx.needs_input_grad[:3]
         all_equal = ctx.held and bool((grad == grad[0]).all())
-        anew = catalog.zero_gradients(of_interests and not ctx.held, of_items and not all_equal, total.dtype)
+        anew = catalog.zero_gradients(of_interests and not ctx.held, of_items and not all_equal, loss.dtype)
         if any(gradient is not None for gradient in anew):
             for rows in _slices(len(grad), catalog.tile_rows):
                 for tile in catalog.tiles(rows):
-                    catalog.add_gradients(anew, tile, total[rows], grad[rows])
+                    catalog.add_gradients(anew, tile, highest[rows], share[rows] * grad[rows])
         made = _Gradients(*made)
         grad_interests = made.interests * grad.view(-1, 1, 1) if of_interests and ctx.held else anew.interests
         grad_items = made.items * grad[0] if of_items and all_equal else anew.items
@@ -157,6 +156,19 @@ class _LossAgainstOthers(torch.autograd.Function):
 
 def _slices(length: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
+
+
+def _sum_of_exponentials(parts: Iterator[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest of the logits ``[n]``, given in parts ``[n, ...]``, and the sum of ``exp(logit - highest)``.
+
+    Kept apart they are exact also where the log-sum-exp is too large to be. Overwrites the parts.
+    """
+    highest, mass = torch.full_like(like, torch.finfo(like.dtype).min), torch.zeros_like(like)
+    for logits in parts:
+        higher = torch.maximum(highest, logits.amax(1))
+        mass = mass * (highest - higher).exp() + logits.sub_(higher.unsqueeze(1)).exp_().sum(1)
+        highest = higher
+    return highest, mass
 
 
 def _share_among_best(slope: Tensor, tile: _Tile) -> Tensor:

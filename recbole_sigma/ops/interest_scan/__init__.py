@@ -59,6 +59,15 @@ def interest_scan(
         raise ValueError(f"there are {num_items} items and {len(probability)} rows of probability; expected as many")
     if gru.num_layers != 1 or gru.bidirectional or (gru.input_size, gru.hidden_size) != (items.shape[1],) * 2:
         raise ValueError(f"gru is {gru}; expected one layer, one direction and both sizes {items.shape[1]}")
-    if lengths.device.type == "cpu" and int(lengths.sum()) != num_items:
-        raise ValueError(f"lengths sum to {int(lengths.sum())}; expected {num_items}, the number of items")
+    if lengths.device.type == "cpu":  # on a GPU these would wait for it
+        if int(lengths.sum()) != num_items:
+            raise ValueError(f"lengths sum to {int(lengths.sum())}; expected {num_items}, the number of items")
+        if num_items and not 0 <= int(category.min()) <= int(category.max()) < probability.shape[1]:
+            raise ValueError(
+                f"category is from {int(category.min())} to {int(category.max())}; "
+                f"expected 0 to {probability.shape[1] - 1}, columns of probability"
+            )
+    if num_items == 0:
+        nothing = probability.unsqueeze(2) * items.unsqueeze(1)  # [0, K, D]
+        return InterestScan(nothing, probability, nothing, probability > 0)
     return InterestScan(*IMPLEMENTATIONS[impl](items, probability, assigned, category, lengths, gru))

@@ -74,18 +74,18 @@ def suffix_sums(values: Tensor, position: Tensor) -> Tensor:
 
 def _sums(values: Tensor, position: Tensor, backwards: bool) -> Tensor:
     longest = int(position.max()) + 1 if len(position) else 0
-    shape = (-1,) + (1,) * (values.dim() - 1)
+    nothing = values.new_zeros(())
     distance = 1
     while distance < longest:
-        near = (position[distance:] >= distance).to(values.dtype).view(shape)  # pairs of the same sequence
+        near = (position[distance:] >= distance).view(-1, *[1] * (values.dim() - 1))  # pairs of the same sequence
         earlier, later = values[:-distance], values[distance:]
         sums = torch.empty_like(values)
         if backwards:
-            torch.addcmul(earlier, later, near, out=sums[:-distance])
+            torch.where(near, later, nothing, out=sums[:-distance]).add_(earlier)
             sums[-distance:] = values[-distance:]
         else:
             sums[:distance] = values[:distance]
-            torch.addcmul(later, earlier, near, out=sums[distance:])
+            torch.where(near, earlier, nothing, out=sums[distance:]).add_(later)
         values = sums
         distance *= 2
     return values
@@ -100,8 +100,6 @@ def hard_states(
         start: ``[M]``, index of the first item of each item's sequence.
     """
     num_items, num_sequences = len(assigned), len(lengths)
-    if num_items == 0:
-        return assigned.new_zeros(0, num_categories, assigned.shape[1]), start.new_zeros(0, num_categories).bool()
     sequence = torch.arange(num_sequences, device=start.device).repeat_interleave(lengths, output_size=num_items)
     order, batch_sizes = packed_order(sequence * num_categories + category, num_sequences * num_categories)
     states = gru(PackedSequence(assigned[order], batch_sizes))[0].data[order.argsort()]  # [M, D], after each item

@@ -1,0 +1,89 @@
+"""Time and memory of ``recbole_sigma.ops.interest_scan`` next to its definition and to parts of it.
+
+Run from the root of the repository: ``python -m benchmarks.speed.scan --help``. Every row is measured in child
+processes of its own, one in each of several rounds in which the rows take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import median
+
+from benchmarks.speed.reporting import describe_run, markdown_table, read_document, replace_section, run_child
+
+SECTION = "scan"
+ROUNDS = 3
+CASES = {
+    "beauty": {"users": 256, "mean_length": 6, "longest": 50, "k": 4, "d": 128},
+    "office-step": {"users": 32, "mean_length": 7, "longest": 50, "k": 4, "d": 64},
+    "long": {"users": 32, "mean_length": 200, "longest": 200, "k": 8, "d": 64},
+}
+ROWS = {
+    "naive": "naive",
+    "packed": "packed",
+    "the GRU of packed alone": "gru",
+    "soft sums alone, `cumsum` of padded [B, T, K, D]": "padded_sums",
+}
+SKIPPED = {("long", "naive")}
+NOTE = """\
+Forward and backward of the sum of the results. Lengths of histories are drawn from an exponential distribution, at most
+T; "long" has all of them at T, where the definition would take minutes and gigabytes. Peak memory is above the level
+with the inputs in place."""
+NO_GPU = "There is no CUDA device: a Triton scan was not compared with cuDNN's GRU, and is left out until it is."
+
+
+def main(words: list[str]) -> int:
+    arguments = parse(words)
+    machine = run_child("benchmarks.speed.machine", {"threads": arguments.threads, "quick": arguments.quick})
+    parts = [describe_run(machine, "benchmarks.speed.scan", words, arguments.output), NOTE]
+    if machine["device"] == "cpu":
+        parts.append(NO_GPU)
+    print("\n\n".join(parts), flush=True)
+    for name, case in CASES.items():
+        parts.append(report(name, case, machine["device"], arguments))
+        print(f"\n{parts[-1]}", flush=True)
+    if arguments.output:
+        section = "\n\n".join(["## Interests of all prefixes", *parts])
+        arguments.output.write_text(replace_section(read_document(arguments.output), SECTION, section), "utf-8")
+    return 0
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.scan",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="one round, to test the benchmark itself")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help=f"Markdown file whose section {SECTION!r} to replace"
+    )
+    return parser.parse_args(words)
+
+
+def report(name: str, case: dict, device: str, arguments: argparse.Namespace) -> str:
+    """The heading and the table of a case."""
+    found = {row: [] for row in ROWS if (name, row) not in SKIPPED}
+    for _ in range(1 if arguments.quick else ROUNDS):
+        for row in found:
+            settings = {"what": ROWS[row], "case": case, "device": device, "threads": arguments.threads}
+            found[row].append(run_child("benchmarks.speed.scan_row", settings))
+    rows = [
+        [
+            row,
+            f"{median(t for child in children for t in child['times']):,.2f}",
+            f"{min(t for child in children for t in child['times']):,.2f}",
+            f"{max(child['memory'] for child in children):,.1f}",
+        ]
+        for row, children in found.items()
+    ]
+    items = found["packed"][0]["items"]
+    heading = f"### {name}: {case['users']} users, {items:,} items, T = {case['longest']}, K = {case['k']}"
+    return f"{heading}, D = {case['d']}\n\n" + markdown_table(["", "ms, median", "ms, least", "peak MB"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

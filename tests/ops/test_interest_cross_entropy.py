@@ -1,0 +1,460 @@
+"""The definition in float64 against the implementations that any device has: "naive", and "tiled" in both its ways."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from recbole_sigma.ops import interest_cross_entropy
+from recbole_sigma.ops.interest_cross_entropy import fused, tiled
+from tests.ops.helpers import (
+    assert_follows_definition,
+    clear_problem,
+    definition,
+    distance,
+    exact_problem,
+    loss_and_gradients,
+    random_problem,
+    usual,
+)
+
+WAYS = ("naive", "held", "anew")
+REDUCTIONS = ("max", "sum")
+TILE = tiled.TILE_ITEMS
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=WAYS)
+def impl(request, monkeypatch):
+    """Tiled: scores held in forward for the gradients, as far as the sizes allow; or scores made anew in backward."""
+    if request.param == "anew":
+        monkeypatch.setattr(tiled, "HELD_SCORES", 0)
+    return "naive" if request.param == "naive" else "tiled"
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """A few rows and a thousand items fill several."""
+    monkeypatch.setattr(tiled, "TILE_ITEMS", 128)
+    monkeypatch.setattr(tiled, "TILE_SCORES", 2**10)
+
+
+@pytest.fixture(params=REDUCTIONS)
+def reduce(request):
+    return request.param
+
+
+def weights_of(target):
+    """None for a plain sum, and weights of losses that are all different, some negative."""
+    return None, torch.randn(len(target), dtype=torch.float64)
+
+
+# Sizes ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (1, 1, 16, 3),
+        (1, 16, 200, 12_101),
+        (1, 2, 128, 1_000),
+        (7, 2, 64, 1_000),
+        (7, 4, 200, 3),
+        (7, 8, 128, 12_101),
+        (257, 1, 200, 1_000),
+        (33, 1, 16, 12_101),
+        (257, 4, 64, 1_000),
+        (257, 8, 128, 3),
+        (257, 16, 16, 3),
+    ],
+    ids=str,
+)
+def test_loss_and_gradients_are_those_of_the_definition_for_all_sizes(sizes, impl, reduce):
+    problem = random_problem(*sizes)
+    for weight in weights_of(problem[-1]):
+        assert_follows_definition(*problem, weight=weight, temperature=0.7, reduce=reduce, impl=impl)
+
+
+@pytest.mark.parametrize("num_items", [TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1])
+def test_targets_may_stand_at_the_edges_of_tiles(num_items, impl, reduce):
+    interests, items, target = random_problem(tiled.TILE_SCORES // TILE // 4, 4, 10, num_items)  # no tile is wider
+    edges = torch.tensor([0, 1, TILE - 2, TILE - 1, TILE, TILE + 1, num_items - 2, num_items - 1])
+    target[:8] = edges.clamp(max=num_items - 1)
+    for weight in weights_of(target):
+        assert_follows_definition(interests, items, target, weight=weight, reduce=reduce, impl=impl)
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 33])
+def test_rows_may_end_at_the_edges_of_tiles(extra, reduce, monkeypatch):
+    num_interests, num_items = 16, TILE + 76
+    rows = tiled.TILE_SCORES // (num_interests * TILE)
+    problem = random_problem(rows + extra, num_interests, 8, num_items)
+    for held_scores in (0, max(rows, tiled.HELD_ROWS[0]) * num_interests * num_items):
+        monkeypatch.setattr(tiled, "HELD_SCORES", held_scores)
+        for weight in weights_of(problem[-1]):
+            assert_follows_definition(*problem, weight=weight, reduce=reduce, impl="tiled")
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_rows_may_end_where_no_more_are_held(extra, reduce):
+    problem = random_problem(tiled.HELD_ROWS[1] + extra, 2, 8, 50)
+    for weight in weights_of(problem[-1]):
+        assert_follows_definition(*problem, weight=weight, reduce=reduce, impl="tiled")
+
+
+@pytest.mark.parametrize("num_rows", [5, 70])
+@pytest.mark.parametrize("limit", [-1, 0, 1])
+def test_result_is_the_same_about_the_limit_of_held_scores(num_rows, limit, reduce, monkeypatch):
+    problem = random_problem(num_rows, 3, 8, 500)
+    monkeypatch.setattr(tiled, "HELD_SCORES", min(tiled.HELD_ROWS[0], num_rows) * 3 * 500 + limit)
+    for weight in weights_of(problem[-1]):
+        assert_follows_definition(*problem, weight=weight, reduce=reduce, impl="tiled")
+
+
+@pytest.mark.parametrize("way, equal, unequal", [("held", 3, 5), ("anew", 4, 4)])
+def test_number_of_matrix_products_is_least_where_scores_are_held_and_losses_weigh_the_same(
+    way, equal, unequal, monkeypatch
+):
+    """Scores and two gradients; scores once more where they were not held, or for the items' gradient alone."""
+    if way == "anew":
+        monkeypatch.setattr(tiled, "HELD_SCORES", 0)
+    interests, items, target = random_problem(7, 4, 16, 1_500)
+    for weight, expected in ((None, equal), (torch.arange(7), unequal)):
+        with FlopCounterMode(display=False) as counter:
+            loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, impl="tiled")
+        assert counter.get_total_flops() == expected * 2 * interests.numel() * len(items)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_interests_without_their_dimension_are_one_interest_each(impl, reduce):
+    interests, items, target = random_problem(7, 1, 16, 1_100)
+    users = interests.squeeze(1)
+    settings = {"impl": impl, "reduce": reduce}
+    loss, of_interests, of_items = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+    without_dimension = loss_and_gradients(interest_cross_entropy, users, items, target, **settings)
+    torch.testing.assert_close(without_dimension, (loss, of_interests.squeeze(1), of_items), rtol=0, atol=0)
+    softmax = loss_and_gradients(lambda u, v: F.cross_entropy(u @ v.T, target, reduction="none"), users, items)
+    torch.testing.assert_close(without_dimension, softmax)
+
+
+def test_no_rows_give_an_empty_loss_and_gradients_of_zero(impl, reduce):
+    interests, items, target = random_problem(0, 4, 8, 5, torch.float32)
+    result = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce=reduce)
+    loss, of_interests, of_items = result
+    assert loss.shape == (0,) and of_interests.shape == (0, 4, 8)
+    assert torch.equal(of_items, torch.zeros(5, 8))
+
+
+@pytest.mark.parametrize("num_interests", [1, 4])
+def test_single_item_is_certain(num_interests, impl):
+    interests, items, target = random_problem(7, num_interests, 8, 1, torch.float32)
+    for tensor in loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl):
+        assert torch.equal(tensor, torch.zeros_like(tensor))
+
+
+def test_single_item_competes_with_itself_where_interests_are_summed(impl):
+    assert_follows_definition(*random_problem(7, 4, 8, 1), reduce="sum", impl=impl)
+    interests, items, target = random_problem(7, 1, 8, 1, torch.float32)
+    for tensor in loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce="sum"):
+        assert torch.equal(tensor, torch.zeros_like(tensor))
+
+
+# Precision -----------------------------------------------------------------------------------------------------------
+
+ABOVE_USUAL_ERROR = {torch.float32: 1e-7, torch.float16: 1e-4, torch.bfloat16: 5e-4}
+
+
+@pytest.mark.parametrize("dtype", ABOVE_USUAL_ERROR, ids=str)
+@pytest.mark.parametrize("sizes", [(40, 4, 64, 3_001), (33, 3, 128, 1_000), (40, 1, 200, 1_000)], ids=str)
+@pytest.mark.usefixtures("small_tiles")
+def test_errors_are_those_of_the_usual_functions_in_the_same_precision(sizes, dtype, impl, reduce):
+    """Their lengths, in parts of the value, are at most ``ABOVE_USUAL_ERROR`` greater."""
+    interests, items, target = clear_problem(*sizes, dtype)
+    for weight in weights_of(target):
+        settings = {"weight": weight, "reduce": reduce}
+        exact = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
+        by_usual = loss_and_gradients(usual, interests, items, target, **settings)
+        actual = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
+        for value, usual_value, exact_value in zip(actual, by_usual, exact):
+            assert distance(value, exact_value) <= distance(usual_value, exact_value) + ABOVE_USUAL_ERROR[dtype]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_loss_of_narrow_inputs_is_summed_in_float32(dtype, impl, reduce):
+    interests, items, target = clear_problem(40, 4, 64, 3_001, dtype)
+    exact = definition(interests.double(), items.double(), target, reduce=reduce)
+    error = distance(interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce), exact)
+    assert error < distance(usual(interests, items, target, reduce=reduce), exact) / 10
+
+
+@pytest.mark.parametrize("num_interests", [1, 3])
+def test_gradients_of_float64_are_the_derivatives(num_interests, impl, reduce):
+    interests, items, target = random_problem(4, num_interests, 3, 5)
+    inputs = (interests.requires_grad_(), items.requires_grad_())
+    settings = {"temperature": 0.8, "impl": impl, "reduce": reduce}
+    assert torch.autograd.gradcheck(lambda u, v: interest_cross_entropy(u, v, target, **settings), inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_loss_is_in_float32_or_wider_and_gradients_in_the_type_of_the_inputs(dtype, impl, reduce):
+    interests, items, target = random_problem(7, 3, 8, 20, dtype)
+    result = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce=reduce)
+    loss, of_interests, of_items = result
+    assert loss.dtype == torch.promote_types(dtype, torch.float32)
+    assert of_interests.dtype == of_items.dtype == dtype
+
+
+# Layouts, and what autograd asks for ---------------------------------------------------------------------------------
+
+LAYOUTS = {
+    "transposed": lambda u, v, t: (u.permute(2, 0, 1).contiguous().permute(1, 2, 0), v.T.contiguous().T, t),
+    "rows inside": lambda u, v, t: (u.transpose(0, 1).contiguous().transpose(0, 1), v, t),
+    "every second": lambda *tensors: tuple(torch.stack([x, x + 1], -1)[..., 0] for x in tensors),
+    "part of a larger one": lambda u, v, t: (
+        F.pad(u, (1, 2))[..., 1:-2],
+        F.pad(v, (1, 0))[:, 1:],
+        F.pad(t, (1, 0))[1:],
+    ),
+    "one row": lambda u, v, t: (u[:1].expand_as(u), v, t[:1].expand_as(t)),
+    "one interest": lambda u, v, t: (u[:, :1].expand_as(u), v, t),
+    "one item": lambda u, v, t: (u, v[:1].expand_as(v), t),
+    "one dimension": lambda u, v, t: (u[..., :1].expand_as(u), v[:, :1].expand_as(v), t),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.usefixtures("small_tiles")
+def test_layout_in_memory_does_not_matter(layout, impl, reduce):
+    interests, items, target = random_problem(9, 3, 8, 1_100)
+    interests, items = (256 * interests).round() / 256, (256 * items).round() / 256  # equal scores remain equal
+    problem = layout(interests, items, target)
+    for weight in (None, torch.randn(18, dtype=torch.float64)[::2]):
+        assert_follows_definition(*problem, weight=weight, reduce=reduce, impl=impl)
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+@pytest.mark.usefixtures("small_tiles")
+def test_only_inputs_that_require_a_gradient_get_one(unequal, impl, reduce):
+    interests, items, target = random_problem(7, 3, 8, 1_100, torch.float32)
+    weight = torch.rand(7) if unequal else torch.ones(7)
+    settings = {"impl": impl, "reduce": reduce}
+    _, *both = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings)
+    for index in range(2):
+        inputs = [interests.clone(), items.clone()]
+        inputs[index].requires_grad_()
+        (interest_cross_entropy(*inputs, target, **settings) * weight).sum().backward()
+        assert inputs[1 - index].grad is None
+        torch.testing.assert_close(inputs[index].grad, both[index])
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_loss_without_gradients_is_the_same(impl, reduce):
+    interests, items, target = random_problem(7, 3, 8, 1_100, torch.float32)
+    settings = {"impl": impl, "reduce": reduce}
+    loss, _, _ = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+    of_constants = interest_cross_entropy(interests, items, target, **settings)
+    with torch.no_grad():
+        within_no_grad = interest_cross_entropy(interests.requires_grad_(), items, target, **settings)
+    for other in (of_constants, within_no_grad):
+        assert not other.requires_grad
+        torch.testing.assert_close(other, loss)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_backward_may_run_again_with_other_weights(impl, reduce):
+    interests, items, target = random_problem(7, 3, 8, 1_100)
+    inputs = (interests.requires_grad_(), items.requires_grad_())
+    loss = interest_cross_entropy(*inputs, target, impl=impl, reduce=reduce)
+    for weight in (torch.ones(7), torch.rand(7), torch.full((7,), -3.0), torch.zeros(7)):
+        weight = weight.double()
+        actual = torch.autograd.grad(loss, inputs, weight, retain_graph=True)
+        _, *expected = loss_and_gradients(definition, *inputs, target, weight=weight, reduce=reduce)
+        torch.testing.assert_close(actual, tuple(expected))
+
+
+@pytest.mark.parametrize("outside", [False, True], ids=["backward inside", "backward outside"])
+@pytest.mark.usefixtures("small_tiles")
+def test_autocast_runs_the_products_in_its_type_and_gives_gradients_in_that_of_the_inputs(outside, impl, reduce):
+    interests, items, target = random_problem(7, 3, 64, 1_100, torch.bfloat16)
+    items, narrow = 4 * items.float(), 4 * items
+    target %= 100
+    items[100:] *= 1 + 2**-10  # lost in bfloat16; the targets, whose scores are no matrix product, have nothing to lose
+    inputs = (interests.float().requires_grad_(), items.requires_grad_())
+    settings = {"impl": impl, "reduce": reduce}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = interest_cross_entropy(*inputs, target, **settings)
+        if not outside:
+            gradients = torch.autograd.grad(loss.sum(), inputs)
+    if outside:
+        gradients = torch.autograd.grad(loss.sum(), inputs)
+
+    expected, *expected_gradients = loss_and_gradients(interest_cross_entropy, interests, narrow, target, **settings)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
+    wide = interest_cross_entropy(*inputs, target, **settings)
+    assert (loss - wide).abs().max() > 1e-4
+    for gradient, expected_gradient in zip(gradients, expected_gradients):
+        assert gradient.dtype == torch.float32
+        assert distance(gradient, expected_gradient.double()) < torch.finfo(torch.bfloat16).eps
+
+
+def test_autocast_takes_interests_and_items_of_different_types(impl):
+    interests, items, target = random_problem(7, 3, 64, 100, torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, of_interests, of_items = loss_and_gradients(
+            interest_cross_entropy, interests, items.float(), target, impl=impl
+        )
+    torch.testing.assert_close(loss, interest_cross_entropy(interests, items, target, impl=impl))
+    assert of_interests.dtype == torch.bfloat16 and of_items.dtype == torch.float32
+
+
+# Extreme scores ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exponent", [9, 55, -105], ids=["1e4", "1e18", "1e-30"])
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.usefixtures("small_tiles")
+def test_scores_of_any_size_give_the_right_loss_and_finite_gradients(exponent, temperature, impl, reduce):
+    interests, items, target = exact_problem(40, 3, 8, 1_100)
+    interests, items = interests * 2.0**exponent, items / 2  # a score is at most 16 times 2^exponent
+    largest = (interests @ items.T).abs().max()
+    assert 8 * 2.0**exponent <= largest <= 16 * 2.0**exponent
+    for weight in weights_of(target):
+        settings = {"weight": weight, "temperature": temperature, "reduce": reduce}
+        loss, *gradients = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
+        exact, *exact_gradients = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
+        torch.testing.assert_close(loss.double(), exact, rtol=1e-5, atol=1e-5)
+        for gradient, exact_gradient in zip(gradients, exact_gradients):
+            assert gradient.isfinite().all()
+            assert distance(gradient, exact_gradient) < 1e-3  # float32 numbers of 1e4 are 1e-3 apart
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0, 30.0])
+def test_loss_is_never_negative(scale, impl, reduce):
+    interests, items, _ = random_problem(500, 4, 16, 60, torch.float32)
+    interests = scale * interests
+    target = (interests @ items.T).amax(1).argmax(1)  # the likeliest item
+    assert (interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce) >= 0).all()
+
+
+@pytest.mark.parametrize("num_interests", [1, 2])
+@pytest.mark.parametrize("gap", [15.0, 30.0, 60.0])
+def test_loss_keeps_its_relative_accuracy_where_the_target_has_nearly_all_of_the_probability(
+    gap, num_interests, impl, reduce
+):
+    """Interests along an axis each: the first scores the target highest, the second a little above the others."""
+    interests = 4 * torch.eye(2)[:num_interests].unsqueeze(0)
+    items = torch.zeros(12, 2)
+    items[0] = torch.tensor([gap, 1.0]) / 4
+    target = torch.zeros(1, dtype=torch.int64)
+    others = 11 * math.exp(-gap)
+    if reduce == "sum" and num_interests == 2:
+        others = math.exp(1 - gap) + 22 * math.exp(-gap)
+    exact = math.log1p(others)
+    loss = interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce).item()
+    assert loss == pytest.approx(exact, rel=1e-3, abs=0)
+    if gap >= 30:
+        assert usual(interests, items, target, reduce=reduce).item() == 0
+
+
+# Equal scores --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.usefixtures("small_tiles")
+def test_interests_with_equal_scores_share_the_gradient_as_in_the_definition(dtype, impl):
+    interests, items, target = exact_problem(40, 5, 3, 1_100, dtype)
+    interests = interests.sign()  # scores of few digits, exact in every type
+    scores = interests.double() @ items.double().T
+    assert (scores == scores.amax(1, keepdim=True)).sum(1).gt(1).double().mean() > 0.1
+    for weight in weights_of(target):
+        settings = {"weight": weight, "temperature": 0.7}
+        exact = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
+        actual = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
+        for value, exact_value in zip(actual, exact):
+            assert distance(value, exact_value) < max(1e-6, torch.finfo(value.dtype).eps)
+
+
+@pytest.mark.parametrize("copies", [2, 3, 8])
+@pytest.mark.usefixtures("small_tiles")
+def test_identical_interests_share_equally_what_one_of_them_would_get(copies, impl):
+    single, items, target = random_problem(9, 2, 8, 1_100)
+    single, items = (single * 1024).round() / 1024, (items * 1024).round() / 1024  # scores are exact
+    several = torch.cat([single[:, :1].expand(-1, copies, -1), single[:, 1:]], dim=1)
+    for weight in weights_of(target):
+        settings = {"weight": weight, "impl": impl}
+        loss, of_single, of_items = loss_and_gradients(interest_cross_entropy, single, items, target, **settings)
+        actual = loss_and_gradients(interest_cross_entropy, several, items, target, **settings)
+        share = (of_single[:, :1] / copies).expand(-1, copies, -1)
+        torch.testing.assert_close(actual, (loss, torch.cat([share, of_single[:, 1:]], dim=1), of_items))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_copies_of_an_interest_count_each_in_a_sum(impl):
+    """``log K`` more, as the maximum for the target counts once."""
+    single, items, target = random_problem(9, 1, 8, 1_100)
+    settings = {"impl": impl, "reduce": "sum"}
+    loss = interest_cross_entropy(single, items, target, **settings)
+    of_copies = interest_cross_entropy(single.expand(-1, 4, -1), items, target, **settings)
+    torch.testing.assert_close(of_copies, loss + math.log(4))
+
+
+# Repeats, rows apart -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.usefixtures("small_tiles")
+def test_loss_and_gradients_repeat_to_the_bit(dtype, impl, reduce):
+    interests, items, target = random_problem(25, 4, 64, 1_100, dtype)
+    target[10:] = 5  # many rows add to the gradient of one item
+    for weight in weights_of(target):
+        settings = {"weight": weight, "impl": impl, "reduce": reduce}
+        first = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+        for _ in range(3):
+            again = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+            assert all(torch.equal(a, b) for a, b in zip(again, first))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_rows_alone_have_the_loss_and_gradient_they_have_in_the_batch(impl, reduce):
+    interests, items, target = random_problem(37, 4, 16, 1_100)
+    settings = {"impl": impl, "reduce": reduce}
+    weight = torch.rand(37, dtype=torch.float64)
+    whole = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings)
+    parts = [
+        loss_and_gradients(
+            interest_cross_entropy, interests[rows], items, target[rows], weight=weight[rows], **settings
+        )
+        for rows in ([0], [1, 2], slice(3, 30), slice(30, 37))
+    ]
+    loss, of_interests, of_items = zip(*parts)
+    torch.testing.assert_close(torch.cat(loss), whole[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(torch.cat(of_interests), whole[1], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(sum(of_items), whole[2], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_inputs_are_left_as_they_are(impl, reduce):
+    problem = random_problem(7, 3, 8, 1_100)
+    copies = [tensor.clone() for tensor in problem]
+    loss_and_gradients(interest_cross_entropy, *problem, impl=impl, reduce=reduce)
+    assert all(torch.equal(tensor, copy) for tensor, copy in zip(problem, copies))
+
+
+# The choice of an implementation -------------------------------------------------------------------------------------
+
+
+def test_auto_is_tiled_on_the_cpu(monkeypatch):
+    calls = []
+    one_of_them = tiled.loss_against_others
+    monkeypatch.setattr(tiled, "loss_against_others", lambda *args: calls.append("tiled") or one_of_them(*args))
+    monkeypatch.setattr(fused, "loss_against_others", lambda *args: calls.append("triton"))
+    interest_cross_entropy(*random_problem(7, 3, 8, 20, torch.float32), impl="auto")
+    interest_cross_entropy(*random_problem(7, 3, 8, 20, torch.float32))
+    assert calls == ["tiled", "tiled"]

@@ -1,0 +1,59 @@
+"""The memory that a loss and its gradients take, at the size of a large catalog."""
+
+import subprocess
+import sys
+
+import pytest
+
+from recbole_sigma.ops.interest_cross_entropy.tiled import TILE_SCORES
+
+N, K, D, V = 256, 4, 64, 100_000
+
+MEASURE = """
+import sys
+
+import torch
+
+from recbole_sigma.ops import interest_cross_entropy
+
+
+def resident(what):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(what + ":")) * 1024
+
+
+def run(num_rows, num_interests, num_dimensions, num_items, impl):
+    interests = torch.randn(num_rows, num_interests, num_dimensions, requires_grad=True)
+    items = torch.randn(num_items, num_dimensions, requires_grad=True)
+    target = torch.randint(num_items, (num_rows,))
+    before = resident("VmRSS")
+    interest_cross_entropy(interests, items, target, impl=impl).mean().backward()
+    assert items.grad.shape == items.shape
+    return resident("VmHWM") - before
+
+
+torch.set_num_threads(1)
+impl, sizes = sys.argv[1], [int(size) for size in sys.argv[2:]]
+run(4, 2, 8, 10, impl)
+print(run(*sizes, impl))
+"""
+
+
+def peak(impl):
+    """Bytes that loss and gradients take at most besides their arguments, in a process of their own.
+
+    Not the peak of ``getrusage``: a process begins with that of the one which started it.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, impl, *map(str, (N, K, D, V))], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_tiled_takes_memory_for_gradients_and_tiles_but_not_for_scores():
+    """Each gradient has two parts, the target's and the others', and one more place for their sum."""
+    gradients, tile = 4 * (N * K * D + V * D), 4 * TILE_SCORES
+    tiled = peak("tiled")
+    assert tiled < 3 * gradients + 8 * tile
+    assert tiled < peak("naive") / 10

@@ -1,0 +1,190 @@
+"""The sampled loss against a loop over its draws in float64, and against the statistics that it promises."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from recbole_sigma.ops import sampled_interest_cross_entropy
+from recbole_sigma.ops.interest_cross_entropy import tiled
+from recbole_sigma.ops.interest_cross_entropy.candidates import PROPOSALS, draw_candidates, log_probability
+from tests.ops.helpers import (
+    SEED,
+    definition,
+    draw,
+    loss_and_gradients,
+    probability,
+    random_problem,
+    sampled,
+    sampled_definition,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=["naive", "held", "anew"])
+def impl(request, monkeypatch):
+    """Tiled: scores held in forward for the gradients, or made anew in backward."""
+    if request.param == "anew":
+        monkeypatch.setattr(tiled, "HELD_SCORES", 0)
+    return "naive" if request.param == "naive" else "tiled"
+
+
+@pytest.fixture(params=PROPOSALS)
+def proposal(request):
+    return request.param
+
+
+@pytest.fixture(params=["max", "sum"])
+def reduce(request):
+    return request.param
+
+
+# The value -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "num_rows, num_interests, num_items, num_samples",
+    [(1, 1, 3, 1), (7, 4, 3, 20), (7, 3, 40, 30), (7, 1, 12_101, 30), (7, 2, 12_101, 1), (9, 2, 10, 60)],
+)
+def test_loss_and_gradients_are_those_of_a_loop_over_the_draws(
+    num_rows, num_interests, num_items, num_samples, proposal, reduce, impl
+):
+    problem = random_problem(num_rows, num_interests, 8, num_items)
+    settings = {"num_samples": num_samples, "proposal": proposal, "temperature": 0.7, "reduce": reduce}
+    for weight in (None, torch.randn(num_rows, dtype=torch.float64)):
+        expected = loss_and_gradients(sampled_definition, *problem, weight=weight, **settings)
+        actual = loss_and_gradients(sampled, *problem, weight=weight, impl=impl, **settings)
+        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_more_draws_than_a_tile_follow_the_loop_too(proposal, impl):
+    problem = random_problem(2, 2, 8, 3_000)
+    settings = {"num_samples": tiled.TILE_ITEMS + 300, "proposal": proposal}
+    expected = loss_and_gradients(sampled_definition, *problem, **settings)
+    actual = loss_and_gradients(sampled, *problem, impl=impl, **settings)
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_narrow_inputs_give_the_loss_in_float32(dtype, proposal, reduce, impl):
+    interests, items, target = random_problem(7, 3, 8, 40, dtype)
+    settings = {"num_samples": 30, "proposal": proposal, "reduce": reduce}
+    loss, of_interests, of_items = loss_and_gradients(sampled, interests, items, target, impl=impl, **settings)
+    exact = sampled_definition(interests.double(), items.double(), target, **settings)
+    assert loss.dtype == torch.float32 and of_interests.dtype == of_items.dtype == dtype
+    tolerance = torch.finfo(dtype).eps
+    torch.testing.assert_close(loss.double(), exact, rtol=4 * tolerance, atol=4 * tolerance)
+
+
+def test_gradients_are_the_derivatives(proposal, reduce, impl):
+    interests, items, target = random_problem(3, 2, 3, 5)
+    settings = {"num_samples": 6, "proposal": proposal, "reduce": reduce, "impl": impl}
+    inputs = (interests.requires_grad_(), items.requires_grad_())
+    assert torch.autograd.gradcheck(lambda u, v: sampled(u, v, target, **settings), inputs)
+
+
+def test_gradients_reach_drawn_items_and_targets_only(proposal, reduce, impl):
+    interests, items, target = random_problem(5, 3, 8, 1_000)
+    settings = {"num_samples": 50, "proposal": proposal, "reduce": reduce, "impl": impl}
+    _, of_interests, of_items = loss_and_gradients(sampled, interests, items, target, **settings)
+    reached = {*draw(1_000, 50, proposal), *target.tolist()}
+    assert set(of_items.any(1).nonzero().flatten().tolist()) == reached
+    assert of_interests.any(2).any(1).all()
+
+
+@pytest.mark.parametrize("num_samples", [1, 5])
+def test_draws_of_the_target_alone_leave_it_certain_with_gradients_of_zero(num_samples, impl):
+    interests, items, target = random_problem(4, 3, 8, 1, torch.float32)
+    for tensor in loss_and_gradients(sampled, interests, items, target, num_samples=num_samples, impl=impl):
+        assert torch.equal(tensor, torch.zeros_like(tensor))
+
+
+def test_layout_of_targets_does_not_matter_and_gives_no_warning(recwarn, impl):
+    interests, items, target = random_problem(7, 3, 8, 40)
+    settings = {"num_samples": 30, "impl": impl}
+    expected = sampled(interests, items, target, **settings)
+    strided = torch.stack([target, target], 1)[:, 0]
+    torch.testing.assert_close(sampled(interests, items, strided, **settings), expected)
+    assert not recwarn.list
+
+
+def test_no_rows_give_an_empty_loss(impl):
+    interests, items, target = random_problem(0, 3, 8, 40)
+    loss, _, of_items = loss_and_gradients(sampled, interests, items, target, num_samples=30, impl=impl)
+    assert loss.shape == (0,) and not of_items.any()
+
+
+def test_same_seed_repeats_to_the_bit_and_another_does_not(proposal, impl):
+    problem = random_problem(7, 3, 8, 1_000, torch.float32)
+    settings = {"num_samples": 50, "proposal": proposal, "impl": impl}
+    first = loss_and_gradients(sampled, *problem, **settings)
+    again = loss_and_gradients(sampled, *problem, **settings)
+    assert all(torch.equal(a, b) for a, b in zip(again, first))
+    torch.manual_seed(SEED + 1)
+    assert not torch.equal(sampled_interest_cross_entropy(*problem, **settings), first[0])
+
+
+# Statistics ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_samples", [1, 5, 40])
+def test_estimated_sum_over_the_catalog_is_right_on_average(num_samples, proposal, reduce):
+    trials = 1_500
+    interests, items, target = random_problem(4, 2, 8, 20)
+    settings = {"num_samples": num_samples, "proposal": proposal, "reduce": reduce, "impl": "naive"}
+    relative_sums = torch.stack(
+        [sampled_interest_cross_entropy(interests, items, target, **settings).exp() for _ in range(trials)]
+    )
+    exact = definition(interests, items, target, reduce=reduce).exp()
+    standard_error = relative_sums.std(0) / math.sqrt(trials)
+    assert (standard_error < 0.2 * exact).all()
+    assert ((relative_sums.mean(0) - exact).abs() < 4 * standard_error).all()
+
+
+def test_loss_tends_to_that_of_the_full_catalog(proposal, reduce):
+    problem = random_problem(4, 2, 8, 50)
+    exact = definition(*problem, reduce=reduce)
+    settings = {"proposal": proposal, "reduce": reduce}
+    few, many = (
+        (sampled(*problem, num_samples=num_samples, **settings) - exact).abs().max() for num_samples in (100, 400_000)
+    )
+    assert many < 0.01 and many < few / 10
+
+
+@pytest.mark.parametrize("num_items", [1, 2, 50, 12_101])
+def test_probabilities_of_all_items_sum_to_one_and_are_those_of_the_proposal(num_items, proposal):
+    actual = log_probability(torch.arange(num_items), num_items, proposal).exp()
+    assert actual.dtype == torch.float64
+    assert actual.sum().item() == pytest.approx(1, abs=1e-12)
+    expected = [probability(row, num_items, proposal) for row in range(num_items)]
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("num_items", [2, 50, 1_000])
+def test_items_are_drawn_with_their_probabilities(num_items, proposal):
+    draws = 200_000
+    rows, _ = draw_candidates(num_items, draws, proposal, CPU)
+    counts = torch.bincount(rows, minlength=num_items)
+    assert len(counts) == num_items
+    expected = [draws * probability(row, num_items, proposal) for row in range(num_items)]
+    assert min(expected) > 5
+    assert stats.chisquare(counts.numpy(), expected).pvalue > 1e-3
+
+
+def test_draws_are_in_ascending_order_and_their_weights_count_them_all(proposal):
+    num_items, num_samples = 30, 100
+    rows, log_weight = draw_candidates(num_items, num_samples, proposal, CPU)
+    assert rows.shape == log_weight.shape == (num_samples,)
+    assert rows.tolist() == sorted(rows.tolist())
+    weight = torch.zeros(num_items, dtype=torch.float64).index_add_(0, rows, log_weight.exp())
+    for row, count in enumerate(torch.bincount(rows, minlength=num_items).tolist()):
+        assert weight[row].item() == pytest.approx(count / (num_samples * probability(row, num_items, proposal)))
+    first = torch.cat([torch.tensor([True]), rows[1:] != rows[:-1]])
+    assert torch.equal(log_weight.isfinite(), first)
