@@ -103,17 +103,16 @@ def _loss(
     wide = torch.promote_types(interests.dtype, torch.float32)
     scale = 1 / temperature
     of_target = scale * (interests.to(wide) * items[target].to(wide).unsqueeze(1)).sum(-1)  # [N, K]
-    own = best = of_target.amax(1)
-    if reduce == "sum":
-        own = best + _excess_of_sum(of_target, best)
+    best = of_target.amax(1)
+    excess = _excess_of_sum(of_target, best) if reduce == "sum" else torch.zeros_like(best)
     if not len(target):
-        return own
+        return best
     interests, candidates = _cast_for_products(interests, candidates)
     loss_against_others = _implementation(impl, interests, candidates)
     if log_weight is not None:
         log_weight = log_weight.to(wide)
-    loss = loss_against_others(interests, candidates, own, excluded, log_weight, scale, reduce)
-    return loss if reduce == "max" else loss + _excess_of_sum(of_target, best)
+    loss = loss_against_others(interests, candidates, best + excess, excluded, log_weight, scale, reduce)
+    return loss + excess
 
 
 def _excess_of_sum(logits: Tensor, best: Tensor) -> Tensor:
