@@ -88,7 +88,8 @@ def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
 
 def interest_scores(interests: Tensor, items: Tensor) -> Tensor:
     """Best score of each item over the interests, the maximum in (9): ``[N, K, D]``, ``[V, D]`` to ``[N, V]``."""
-    return (interests @ items.T).amax(1)
+    scores = interests @ items.T  # [N, K, V]
+    return scores.squeeze(1) if interests.shape[1] == 1 else scores.amax(1)
 
 
 def _at_least_float32(tensor: Tensor) -> Tensor:

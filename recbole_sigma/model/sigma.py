@@ -278,10 +278,11 @@ class SIGMA(SequentialRecommender):
     def _users(self, interaction) -> Tensor:
         """User vectors ``[B, K, D]`` after the last item, from the means (3.4); K = 1 for ``scorer: sequence``."""
         item_seq = interaction[self.ITEM_SEQ]
-        last = interaction[self.ITEM_SEQ_LEN].cumsum(0) - 1  # among the M items of the batch
-        if self.scorer == "interests":
-            return self.interest_decoder(self.interests(item_seq).mean[last])
         mask = item_seq != 0
+        last = mask.sum(1).cumsum(0) - 1  # among the M items of the batch
+        if self.scorer == "interests":
+            mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(item_seq[mask]), mask)
+            return self.interest_decoder(mean[last])
         mean = self.mean_encoder(self.embed(item_seq), mask)  # z without noise
         return self.decoder(mean, mask)[last].unsqueeze(1)
 

@@ -14,6 +14,7 @@ FUNCTIONS = {
     "sampled": functools.partial(sampled_interest_cross_entropy, num_samples=10),
 }
 VALID = {"interests": torch.ones(N, K, D), "items": torch.ones(V, D), "target": torch.zeros(N, dtype=torch.int64)}
+NO_ROWS = {"interests": torch.ones(0, K, D), "target": torch.ones(0, dtype=torch.int64)}
 
 
 def with_target(*rows, **others):
@@ -39,11 +40,11 @@ REFUSED = {
         "expected at least one interest, dimension and item",
     ),
     "neither rows nor interests": (
-        {"interests": torch.ones(0, 0, D), "target": torch.ones(0, dtype=torch.int64)},
+        {**NO_ROWS, "interests": torch.ones(0, 0, D)},
         "expected at least one interest, dimension and item",
     ),
     "neither rows nor items": (
-        {"interests": torch.ones(0, K, D), "items": torch.ones(0, D), "target": torch.ones(0, dtype=torch.int64)},
+        {**NO_ROWS, "items": torch.ones(0, D)},
         "expected at least one interest, dimension and item",
     ),
     "whole interests": (
@@ -77,6 +78,11 @@ REFUSED = {
     "infinite temperature": ({"temperature": float("inf")}, "temperature is inf; expected a number more than 0"),
     "unknown reduction": ({"reduce": "mean"}, "reduce is 'mean'; expected one of max, sum"),
     "unknown implementation": ({"impl": "fast"}, "impl is 'fast'; expected one of auto, naive, tiled, triton"),
+    "unknown implementation without rows": ({**NO_ROWS, "impl": "fast"}, "impl is 'fast'"),
+    "items of another type without rows": (
+        {**NO_ROWS, "items": torch.ones(V, D, dtype=torch.float64)},
+        "expected the same type",
+    ),
 }
 
 

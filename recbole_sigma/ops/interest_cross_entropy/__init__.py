@@ -39,7 +39,8 @@ def interest_cross_entropy(
         target: ``[N]``, rows of ``items``.
         temperature: t, more than 0.
         impl: "naive" holds ``[N, K, V]`` scores; "tiled" and "triton" need O(N K D + V D) memory; "triton" runs on
-            CUDA, or on CPUs where TRITON_INTERPRET is 1; "auto" takes "triton" where it can, else "tiled".
+            CUDA, or on CPUs where TRITON_INTERPRET is 1; "auto" is "tiled", which fits its tiles to the device and
+            the sizes, as long as the kernels have not been measured on a GPU.
         reduce: "max" as above; "sum" takes the log-sum-exp over items and interests together, and the maximum for
             the target alone: the loss of (6) of DSS (Ma et al., 2020).
 
@@ -105,10 +106,10 @@ def _loss(
     of_target = scale * (interests.to(wide) * items[target].to(wide).unsqueeze(1)).sum(-1)  # [N, K]
     best = of_target.amax(1)
     excess = _excess_of_sum(of_target, best) if reduce == "sum" else torch.zeros_like(best)
+    interests, candidates = _cast_for_products(interests, candidates)
+    loss_against_others = _implementation(impl, interests)
     if not len(target):
         return best
-    interests, candidates = _cast_for_products(interests, candidates)
-    loss_against_others = _implementation(impl, interests, candidates)
     if log_weight is not None:
         log_weight = log_weight.to(wide)
     loss = loss_against_others(interests, candidates, best + excess, excluded, log_weight, scale, reduce)
@@ -163,16 +164,14 @@ def _cast_for_products(interests: Tensor, items: Tensor) -> tuple[Tensor, Tensor
     return interests, items
 
 
-def _implementation(impl: str, interests: Tensor, items: Tensor) -> Callable[..., Tensor]:
+def _implementation(impl: str, interests: Tensor) -> Callable[..., Tensor]:
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl is {impl!r}; expected one of {', '.join(IMPLEMENTATIONS)}")
     if impl == "naive":
         return naive.loss_against_others
-    if impl == "tiled" or impl == "auto" and interests.device.type != "cuda":
+    if impl in ("auto", "tiled"):
         return tiled.loss_against_others
     reason = fused.cannot_run(interests)
-    if reason is None:
-        return fused.loss_against_others
-    if impl == "triton":
+    if reason is not None:
         raise ValueError(f"impl is 'triton', but {reason}; expected 'auto' or 'tiled'")
-    return tiled.loss_against_others
+    return fused.loss_against_others

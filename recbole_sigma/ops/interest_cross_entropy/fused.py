@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_sigma.ops.interest_cross_entropy.advantage import loss_and_share, own_gradient
+
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MOST_INTERESTS = 64
 MOST_DIMENSIONS = 256
@@ -59,9 +61,7 @@ class _LossAgainstOthers(torch.autograd.Function):
     @staticmethod
     def forward(ctx, interests, items, own, excluded, log_weight, scale, reduce):
         highest, mass = _Problem(interests, items, excluded, log_weight, scale, reduce).sum_of_exponentials()
-        advantage = (highest - own) + mass.log()  # of the others
-        loss = torch.logaddexp(advantage, torch.zeros_like(advantage))
-        share = advantage.sigmoid() / mass.clamp_min(torch.finfo(mass.dtype).tiny)
+        loss, share = loss_and_share(own, highest, mass)
         ctx.save_for_backward(interests, items, excluded, log_weight, loss, highest, share)
         ctx.scale, ctx.reduce = scale, reduce
         return loss
@@ -72,10 +72,11 @@ class _LossAgainstOthers(torch.autograd.Function):
         interests, items, excluded, log_weight, loss, highest, share = ctx.saved_tensors
         of_interests, of_items, of_own = ctx.needs_input_grad[:3]
         problem = _Problem(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
+        weight = share * grad
         return (
-            problem.interests_gradient(highest, share * grad) if of_interests else None,
-            problem.items_gradient(highest, share * grad) if of_items else None,
-            torch.expm1(-loss) * grad if of_own else None,
+            problem.interests_gradient(highest, weight) if of_interests else None,
+            problem.items_gradient(highest, weight) if of_items else None,
+            own_gradient(loss, grad) if of_own else None,
             *(None,) * 4,
         )
 
@@ -96,6 +97,7 @@ class _Problem:
         self.rows_each = interests.shape[1] if reduce == "sum" else 1
         self.rows = (interests.flatten(0, 1).unsqueeze(1) if reduce == "sum" else interests).contiguous()
         self.items = items.contiguous()
+        log_weight = None if log_weight is None else log_weight.float()
         self.arguments = (self.rows, self.items, self._by_row(excluded), log_weight)
         num_rows, num_interests, num_dimensions = self.rows.shape
         self.sizes = (num_rows, len(items), num_interests, num_dimensions, scale)

@@ -72,15 +72,15 @@ def sum_kernel(
     ``exp(logit - highest)``."""
     block, split = tl.program_id(0), tl.program_id(1)
     n = block * BLOCK_N + tl.arange(0, BLOCK_N)
-    u, _, _ = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)
+    u = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)[0]
     without = tl.load(excluded + n, mask=n < N, other=-1)
     highest = tl.full((BLOCK_N,), -3.0e38, tl.float32)  # finite: an empty sum is 0, not NaN
     mass = tl.zeros((BLOCK_N,), tl.float32)
     start = split * items_per_split
     for first in range(start, tl.minimum(start + items_per_split, V), BLOCK_V):
         v = first + tl.arange(0, BLOCK_V)
-        e, _, _ = _load_items(items, v, V, D, BLOCK_D)
-        _, best = _scores(u, e, K, BLOCK_N, BLOCK_K, BLOCK_V, PRECISION)
+        e = _load_items(items, v, V, D, BLOCK_D)[0]
+        best = _scores(u, e, K, BLOCK_N, BLOCK_K, BLOCK_V, PRECISION)[1]
         logits = _logits(best, v, V, without, log_weight, scale, WEIGHTED)
         higher = tl.maximum(highest, tl.max(logits, axis=1))
         mass = mass * tl.exp(highest - higher) + tl.sum(tl.exp(logits - higher[:, None]), axis=1)
@@ -107,7 +107,7 @@ def interests_gradient_kernel(
     start = split * items_per_split
     for first in range(start, tl.minimum(start + items_per_split, V), BLOCK_V):
         v = first + tl.arange(0, BLOCK_V)
-        e, _, _ = _load_items(items, v, V, D, BLOCK_D)
+        e = _load_items(items, v, V, D, BLOCK_D)[0]
         scores, best = _scores(u, e, K, BLOCK_N, BLOCK_K, BLOCK_V, PRECISION)
         logits = _logits(best, v, V, without, log_weight, scale, WEIGHTED)
         slope = _slope(scores, best, logits, top, w, scale, BLOCK_N, BLOCK_K, BLOCK_V)
@@ -129,7 +129,7 @@ def items_gradient_kernel(
     sums = tl.zeros((BLOCK_V, BLOCK_D), tl.float32)
     for block in range(0, tl.cdiv(N, BLOCK_N)):
         n = block * BLOCK_N + tl.arange(0, BLOCK_N)
-        u, _, _ = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)
+        u = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)[0]
         without = tl.load(excluded + n, mask=n < N, other=-1)
         top = tl.load(highest + n, mask=n < N, other=float("inf"))
         w = tl.load(weight + n, mask=n < N, other=0.0)

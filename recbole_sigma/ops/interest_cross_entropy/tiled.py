@@ -1,4 +1,4 @@
-"""Tiles of rows and items in plain PyTorch, on any device, in O(N D + V D) memory."""
+"""Tiles of rows and items in plain PyTorch, on any device, in O(N K D + V D) memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_sigma.ops.interest_cross_entropy.advantage import loss_and_share, own_gradient
+
 TILE_ITEMS = 1024
 """Least number of items of a tile."""
 TILE_SCORES = 2**19
-"""Scores of a tile: with what is made of them they fit the caches of two CPU cores."""
+"""Scores of a tile on a CPU: with what is made of them they fit the caches of two cores."""
+TILE_SCORES_OF_GPU = 2**24
+"""Scores of a tile on other devices, where many small steps would take longer than their arithmetic (not measured)."""
 HELD_SCORES = 2**23
 """Scores that forward may hold at a time, in order to make gradients from them."""
 HELD_ROWS = (32, 256)
@@ -55,13 +59,17 @@ class _Catalog(NamedTuple):
     reduce: str
 
     @property
+    def tile_scores(self) -> int:
+        return TILE_SCORES if self.items.device.type == "cpu" else TILE_SCORES_OF_GPU
+
+    @property
     def tile_rows(self) -> int:
-        return max(1, TILE_SCORES // (self.interests.shape[1] * TILE_ITEMS))
+        return max(1, self.tile_scores // (self.interests.shape[1] * TILE_ITEMS))
 
     @property
     def tile_items(self) -> int:
         """More than ``TILE_ITEMS`` where there are fewer rows than a tile may have."""
-        return max(TILE_ITEMS, TILE_SCORES // (len(self.interests) * self.interests.shape[1]))
+        return max(TILE_ITEMS, self.tile_scores // (len(self.interests) * self.interests.shape[1]))
 
     def tiles(self, rows: slice) -> Iterator[_Tile]:
         interests = self.interests[rows]
@@ -115,15 +123,14 @@ class _LossAgainstOthers(torch.autograd.Function):
         num_rows = min(HELD_SCORES // (interests.shape[1] * len(items)), most_rows)
         needed = ctx.needs_input_grad[:2]
         held = grad_enabled and any(needed) and num_rows >= min(least_rows, len(own))
+        held = held and interests.dtype != torch.float16  # where loss scaling must come before small gradients
         made = catalog.zero_gradients(*needed, own.dtype) if held else _Gradients(None, None)
         loss, highest, share = (torch.empty_like(own) for _ in range(3))
         for rows in _slices(len(own), num_rows if held else catalog.tile_rows):
             tiles = list(catalog.tiles(rows)) if held else catalog.tiles(rows)
             parts = (catalog.logits(tile, own.dtype).flatten(1) for tile in tiles)
             highest[rows], mass = _sum_of_exponentials(parts, own[rows])
-            advantage = (highest[rows] - own[rows]) + mass.log()  # of the others
-            loss[rows] = torch.logaddexp(advantage, torch.zeros_like(advantage))
-            share[rows] = advantage.sigmoid() / mass.clamp_min(torch.finfo(mass.dtype).tiny)
+            loss[rows], share[rows] = loss_and_share(own[rows], highest[rows], mass)
             if held:
                 for tile in tiles:
                     catalog.add_gradients(made, tile, highest[rows], share[rows])
@@ -140,16 +147,17 @@ class _LossAgainstOthers(torch.autograd.Function):
         all_equal = ctx.held and bool((grad == grad[0]).all())
         anew = catalog.zero_gradients(of_interests and not ctx.held, of_items and not all_equal, loss.dtype)
         if any(gradient is not None for gradient in anew):
-            for rows in _slices(len(grad), catalog.tile_rows):
-                for tile in catalog.tiles(rows):
-                    catalog.add_gradients(anew, tile, highest[rows], share[rows] * grad[rows])
+            with torch.autocast(grad.device.type, enabled=False):  # the scores must be those of forward
+                for rows in _slices(len(grad), catalog.tile_rows):
+                    for tile in catalog.tiles(rows):
+                        catalog.add_gradients(anew, tile, highest[rows], share[rows] * grad[rows])
         made = _Gradients(*made)
         grad_interests = made.interests * grad.view(-1, 1, 1) if of_interests and ctx.held else anew.interests
         grad_items = made.items * grad[0] if of_items and all_equal else anew.items
         return (
             None if grad_interests is None else grad_interests.to(interests.dtype),
             None if grad_items is None else grad_items.to(items.dtype),
-            torch.expm1(-loss) * grad if of_own else None,
+            own_gradient(loss, grad) if of_own else None,
             *(None,) * 5,
         )
 
@@ -161,7 +169,7 @@ def _slices(length: int, size: int) -> Iterator[slice]:
 def _sum_of_exponentials(parts: Iterator[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
     """The highest of the logits ``[n]``, given in parts ``[n, ...]``, and the sum of ``exp(logit - highest)``.
 
-    Kept apart they are exact also where the log-sum-exp is too large to be. Overwrites the parts.
+    Overwrites the parts.
     """
     highest, mass = torch.full_like(like, torch.finfo(like.dtype).min), torch.zeros_like(like)
     for logits in parts:
