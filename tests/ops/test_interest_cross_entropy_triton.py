@@ -250,17 +250,3 @@ if CUDA:
         interests, items, target = on_device(*exact_problem(*sizes, dtype))
         weight = torch.randn(sizes[0], dtype=torch.float64, device=DEVICE)
         assert_as_accurate_as_usual(interests, items / 8, target, weight=weight, reduce=reduce)
-
-    def test_auto_is_triton_on_cuda(monkeypatch):
-        calls = []
-        one_of_them = fused.loss_against_others
-        monkeypatch.setattr(fused, "loss_against_others", lambda *args: calls.append(1) or one_of_them(*args))
-        interest_cross_entropy(*on_device(*random_problem(7, 3, 8, 20, torch.float32)))
-        assert calls == [1]
-
-    @pytest.mark.parametrize("sizes, dtype", [((7, 3, 8, 20), torch.float64), ((7, 65, 8, 20), torch.float32)])
-    def test_auto_takes_on_cuda_what_triton_cannot(sizes, dtype):
-        problem = on_device(*random_problem(*sizes, dtype))
-        torch.testing.assert_close(
-            interest_cross_entropy(*problem), interest_cross_entropy(*problem, impl="tiled"), rtol=0, atol=0
-        )
