@@ -75,9 +75,12 @@ def test_a_seed_fixes_the_result_to_the_bit_even_in_another_process(settings):
     assert any(not torch.equal(value, parameters(other)[name]) for name, value in parameters(first).items())
 
 
-@pytest.mark.parametrize("switches", [{}, {"scorer": "interests"}, {"prior": "standard"}])
-def test_it_learns_what_popularity_cannot(settings, switches):
-    """Each item leads to one of two others; five places leave room for one of them in each of the four interests."""
+@pytest.mark.parametrize("switches, runs", [({}, 1), ({"scorer": "interests"}, 3), ({"prior": "standard"}, 1)])
+def test_it_learns_what_popularity_cannot(settings, switches, runs):
+    """Each item leads to one of two others; five places leave room for one of them in each of the four interests.
+
+    Ten seeds of the interests alone gave a mean of 0.70 and a standard deviation of 0.06, too much for a single run.
+    """
     learning = {
         **settings,
         "epochs": 100,
@@ -87,12 +90,15 @@ def test_it_learns_what_popularity_cannot(settings, switches):
         "valid_metric": "Recall@5",
     }
     learning.update(hidden_dropout_prob=0.1, attn_dropout_prob=0.1, remove_seen=False, **switches)
-    result = run_recbole_sigma("SIGMA", "toy", config_dict=learning)
+    recalls = [
+        run_recbole_sigma("SIGMA", "toy", config_dict={**learning, "seed": seed})["test_result"]["recall@5"]
+        for seed in range(2020, 2020 + runs)
+    ]
     popular = run_recbole_sigma(
         "Pop", "toy", config_dict={key: learning[key] for key in ("data_path", "topk", "valid_metric", "remove_seen")}
     )
     assert popular["test_result"]["recall@5"] < 0.3
-    assert result["test_result"]["recall@5"] > 0.6
+    assert sum(recalls) / runs > 0.6
 
 
 @pytest.mark.parametrize("negatives", [None, "uniform"])
