@@ -11,7 +11,7 @@ import argparse
 import importlib.util
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from statistics import median
 from typing import NamedTuple, Optional
 
@@ -19,9 +19,11 @@ from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
     markdown_table,
+    positive,
     read_document,
     replace_section,
     run_child,
+    section_file,
 )
 
 SECTION = "ops"
@@ -175,9 +177,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cases", type=_cases, metavar="NAME,NAME", help=f"of {', '.join(BY_NAME)} (default: those of the device)"
     )
-    parser.add_argument("--threads", type=_positive, metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
     parser.add_argument(
-        "--output", type=_output, metavar="FILE", help=f"Markdown file whose section {SECTION!r} to replace"
+        "--output",
+        type=partial(section_file, section=SECTION),
+        metavar="FILE",
+        help=f"Markdown file whose section {SECTION!r} to replace",
     )
     return parser.parse_args(words)
 
@@ -188,23 +193,6 @@ def _cases(text: str) -> list[Case]:
     if unknown:
         raise argparse.ArgumentTypeError(f"no case {', '.join(map(repr, unknown))}; expected {', '.join(BY_NAME)}")
     return [BY_NAME[name] for name in names]
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected an integer of at least 1")
-    return int(text)
-
-
-def _output(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a file in a folder that exists")
-    try:
-        replace_section(read_document(path), SECTION, "")
-    except ValueError as error:  # better known now than when all is measured
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-    return path
 
 
 def missing(device: str) -> list[str]:

@@ -5,6 +5,7 @@ It does not import torch, so that it takes neither cores nor memory from the chi
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import signal
@@ -82,3 +83,22 @@ def replace_section(document: str, name: str, body: str) -> str:
     if not begins:
         before, after = f"{document.rstrip()}\n\n", "\n"
     return f"{before}{first}\n\n{body}\n\n{last}{after}"
+
+
+def positive(text: str) -> int:
+    """An argument of the command line that is an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected an integer of at least 1")
+    return int(text)
+
+
+def section_file(text: str, section: str) -> Path:
+    """An argument that names a Markdown file in which ``section`` can be replaced."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a file in a folder that exists")
+    try:
+        replace_section(read_document(path), section, "")
+    except ValueError as error:  # better known now than when all is measured
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return path

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from functools import partial
 from statistics import median
 
-from benchmarks.speed.reporting import describe_run, markdown_table, read_document, replace_section, run_child
+from benchmarks.speed.reporting import (
+    describe_run,
+    markdown_table,
+    positive,
+    read_document,
+    replace_section,
+    run_child,
+    section_file,
+)
 
 SECTION = "scan"
 ROUNDS = 3
@@ -57,9 +65,12 @@ def parse(words: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="one round, to test the benchmark itself")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help=f"Markdown file whose section {SECTION!r} to replace"
+        "--output",
+        type=partial(section_file, section=SECTION),
+        metavar="FILE",
+        help=f"Markdown file whose section {SECTION!r} to replace",
     )
     return parser.parse_args(words)
 

@@ -202,8 +202,9 @@ class SIGMA(SequentialRecommender):
         """The parts of the loss of a batch, summed over its targets."""
         item_seq, target_seq = self._training_sequences(interaction)
         mask = item_seq != 0
-        at_target = target_seq[mask] != 0  # [M]
-        target = target_seq[mask][at_target] - 1  # [N], rows of the items without padding
+        next_item = target_seq[mask]  # [M], 0 where there is no target
+        at_target = next_item != 0
+        target = next_item[at_target] - 1  # [N], rows of the items without padding
         items = self.item_vectors[1:]
         sequence_ce = sequence_kl = interest_ce = interest_kl = orthogonality = 0.0
 

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.speed import ops, reporting
+
 ROOT = Path(__file__).parents[2]
-if not (ROOT / "benchmarks").is_dir():
-    pytest.skip("the benchmarks are not part of this distribution", allow_module_level=True)
-
-from benchmarks.speed import ops, reporting  # noqa: E402
-
 CPU = {"device": "cpu", "gpu_memory": 0}
 KEPT = "# Speed\n\nA preface.\n\n<!-- ops -->\n\n{}\n\n<!-- /ops -->\n\n<!-- training -->\n\n42\n\n<!-- /training -->\n"
 

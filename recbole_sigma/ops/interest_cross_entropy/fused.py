@@ -44,20 +44,9 @@ def cannot_run(interests: Tensor) -> str | None:
     return None
 
 
-def loss_against_others(
-    interests: Tensor,
-    items: Tensor,
-    own: Tensor,
-    excluded: Tensor,
-    log_weight: Tensor | None,
-    scale: float,
-    reduce: str,
-) -> Tensor:
-    """As ``naive.loss_against_others``."""
-    return _LossAgainstOthers.apply(interests, items, own, excluded, log_weight, scale, reduce)
-
-
 class _LossAgainstOthers(torch.autograd.Function):
+    """As ``naive.loss_against_others``, with the same arguments."""
+
     @staticmethod
     def forward(ctx, interests, items, own, excluded, log_weight, scale, reduce):
         highest, mass = _Problem(interests, items, excluded, log_weight, scale, reduce).sum_of_exponentials()
@@ -79,6 +68,9 @@ class _LossAgainstOthers(torch.autograd.Function):
             own_gradient(loss, grad) if of_own else None,
             *(None,) * 4,
         )
+
+
+loss_against_others = _LossAgainstOthers.apply
 
 
 class _Problem:
