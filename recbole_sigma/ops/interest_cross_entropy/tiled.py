@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Iterator, NamedTuple
+from typing import Iterable, Iterator, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ TILE_SCORES = 2**19
 TILE_SCORES_OF_GPU = 2**24
 """Scores of a tile on other devices, where many small steps would take longer than their arithmetic (not measured)."""
 HELD_SCORES = 2**23
-"""Scores that forward may hold at a time, in order to make gradients from them."""
+"""Scores that forward may hold at a time on a CPU, in order to make gradients from them."""
 HELD_ROWS = (32, 256)
 """Rows held at a time, if there are so many: for fewer, computing their scores twice is faster; more save nothing."""
 
@@ -71,11 +72,27 @@ class _Catalog(NamedTuple):
         """More than ``TILE_ITEMS`` where there are fewer rows than a tile may have."""
         return max(TILE_ITEMS, self.tile_scores // (len(self.interests) * self.interests.shape[1]))
 
-    def tiles(self, rows: slice) -> Iterator[_Tile]:
+    @property
+    def held_rows(self) -> int:
+        """Rows whose scores against the whole catalog are held at a time, 0 for none."""
+        if self.items.device.type != "cpu" or self.interests.dtype == torch.float16:
+            return 0  # float16 needs its loss scaled before gradients become small
+        least, most = HELD_ROWS
+        num_rows = len(self.interests)
+        fitting = min(HELD_SCORES // (self.interests.shape[1] * len(self.items)), most, num_rows)
+        return _even_size(num_rows, fitting) if fitting >= min(least, num_rows) else 0
+
+    def tile(self, rows: slice, columns: slice) -> _Tile:
         interests = self.interests[rows]
-        for columns in _slices(len(self.items), self.tile_items):
-            scores = (interests.flatten(0, 1) @ self.items[columns].T).view(*interests.shape[:2], -1)
-            yield _Tile(rows, columns, scores, scores.amax(1, keepdim=True) if self.reduce == "max" else scores)
+        scores = (interests.flatten(0, 1) @ self.items[columns].T).view(*interests.shape[:2], -1)
+        return _Tile(rows, columns, scores, scores.amax(1, keepdim=True) if self._has_maximum else scores)
+
+    @property
+    def _has_maximum(self) -> bool:
+        return self.reduce == "max" and self.interests.shape[1] > 1
+
+    def tiles(self, rows: slice) -> Iterator[_Tile]:
+        return (self.tile(rows, columns) for columns in _slices(len(self.items), self.tile_items))
 
     def logits(self, tile: _Tile, dtype: torch.dtype) -> Tensor:
         """Exponents of the sum, shaped as ``tile.reduced`` and new in memory."""
@@ -87,15 +104,15 @@ class _Catalog(NamedTuple):
         column = column.clamp(0, logits.shape[2] - 1)
         return logits.scatter_(2, column, logits.gather(2, column).masked_fill_(inside, -math.inf))
 
-    def add_gradients(self, gradients: _Gradients, tile: _Tile, highest: Tensor, weight: Tensor) -> None:
-        """Add those whose slope in a logit is ``weight exp(logit - highest)``, in the memory of ``tile.scores``.
+    def add_gradients(self, gradients: _Gradients, tile: _Tile, exponentials: Tensor, weight: Tensor) -> None:
+        """Add those whose slope in a logit is ``weight`` times its exponential, in the memory of both.
 
         Args:
-            highest, weight: ``[n]``.
+            exponentials: shaped as ``tile.reduced``.
+            weight: ``[n]``.
         """
-        slope = self.logits(tile, highest.dtype).sub_(highest.view(-1, 1, 1)).exp_()
-        slope *= (weight * self.scale).view(-1, 1, 1)
-        slope = _share_among_best(slope, tile).flatten(0, 1)  # [n K, v]
+        exponentials *= (weight * self.scale).view(-1, 1, 1)
+        slope = _share_among_best(exponentials, tile).flatten(0, 1)  # [n K, v]
         if gradients.interests is not None:
             of_rows = gradients.interests[tile.rows]
             of_rows += (slope @ self.items[tile.columns]).view_as(of_rows)
@@ -119,23 +136,23 @@ class _LossAgainstOthers(torch.autograd.Function):
     @staticmethod
     def forward(ctx, interests, items, own, excluded, log_weight, scale, reduce, grad_enabled):
         catalog = _Catalog(interests, items, excluded, log_weight, scale, reduce)
-        least_rows, most_rows = HELD_ROWS
-        num_rows = min(HELD_SCORES // (interests.shape[1] * len(items)), most_rows)
         needed = ctx.needs_input_grad[:2]
-        held = grad_enabled and any(needed) and num_rows >= min(least_rows, len(own))
-        held = held and interests.dtype != torch.float16  # where loss scaling must come before small gradients
-        made = catalog.zero_gradients(*needed, own.dtype) if held else _Gradients(None, None)
+        num_rows = catalog.held_rows if grad_enabled and any(needed) else 0
+        made = catalog.zero_gradients(*needed, own.dtype) if num_rows else _Gradients(None, None)
         loss, highest, share = (torch.empty_like(own) for _ in range(3))
-        for rows in _slices(len(own), num_rows if held else catalog.tile_rows):
-            tiles = list(catalog.tiles(rows)) if held else catalog.tiles(rows)
-            parts = (catalog.logits(tile, own.dtype).flatten(1) for tile in tiles)
-            highest[rows], mass = _sum_of_exponentials(parts, own[rows])
+        for rows in _slices(len(own), num_rows or catalog.tile_rows):
+            if num_rows:
+                tile = catalog.tile(rows, slice(0, len(items)))
+                logits = catalog.logits(tile, own.dtype)
+                highest[rows], mass = _sum_of_exponentials([logits.flatten(1)], own[rows])
+            else:
+                parts = (catalog.logits(tile, own.dtype).flatten(1) for tile in catalog.tiles(rows))
+                highest[rows], mass = _sum_of_exponentials(parts, own[rows])
             loss[rows], share[rows] = loss_and_share(own[rows], highest[rows], mass)
-            if held:
-                for tile in tiles:
-                    catalog.add_gradients(made, tile, highest[rows], share[rows])
+            if num_rows:
+                catalog.add_gradients(made, tile, logits, share[rows])
         ctx.save_for_backward(interests, items, excluded, log_weight, loss, highest, share, *made)
-        ctx.scale, ctx.reduce, ctx.held = scale, reduce, held
+        ctx.scale, ctx.reduce, ctx.held = scale, reduce, bool(num_rows)
         return loss
 
     @staticmethod
@@ -144,13 +161,15 @@ class _LossAgainstOthers(torch.autograd.Function):
         interests, items, excluded, log_weight, loss, highest, share, *made = ctx.saved_tensors
         catalog = _Catalog(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
         of_interests, of_items, of_own = ctx.needs_input_grad[:3]
-        all_equal = ctx.held and bool((grad == grad[0]).all())
+        all_equal = ctx.held and bool((grad == grad[0]).all())  # held on CPUs alone: on a GPU this would wait for it
         anew = catalog.zero_gradients(of_interests and not ctx.held, of_items and not all_equal, loss.dtype)
         if any(gradient is not None for gradient in anew):
             with torch.autocast(grad.device.type, enabled=False):  # the scores must be those of forward
                 for rows in _slices(len(grad), catalog.tile_rows):
                     for tile in catalog.tiles(rows):
-                        catalog.add_gradients(anew, tile, highest[rows], share[rows] * grad[rows])
+                        logits = catalog.logits(tile, loss.dtype)
+                        logits = logits.sub_(highest[rows].view(-1, 1, 1)).exp_()
+                        catalog.add_gradients(anew, tile, logits, share[rows] * grad[rows])
         made = _Gradients(*made)
         grad_interests = made.interests * grad.view(-1, 1, 1) if of_interests and ctx.held else anew.interests
         grad_items = made.items * grad[0] if of_items and all_equal else anew.items
@@ -162,14 +181,19 @@ class _LossAgainstOthers(torch.autograd.Function):
         )
 
 
+def _even_size(length: int, most: int) -> int:
+    """Size of the fewest parts of at most ``most``, all of about the same size."""
+    return math.ceil(length / math.ceil(length / most)) if most else 0
+
+
 def _slices(length: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
 
 
-def _sum_of_exponentials(parts: Iterator[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest of the logits ``[n]``, given in parts ``[n, ...]``, and the sum of ``exp(logit - highest)``.
+def _sum_of_exponentials(parts: Iterable[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest of the logits ``[n]``, given in parts ``[n, v]``, and the sum of ``exp(logit - highest)``.
 
-    Overwrites the parts.
+    Each part is overwritten with its exponentials, less the highest logit so far.
     """
     highest, mass = torch.full_like(like, torch.finfo(like.dtype).min), torch.zeros_like(like)
     for logits in parts:
@@ -181,8 +205,9 @@ def _sum_of_exponentials(parts: Iterator[Tensor], like: Tensor) -> tuple[Tensor,
 
 def _share_among_best(slope: Tensor, tile: _Tile) -> Tensor:
     """Gradient ``[n, K, v]`` of the scores from that of the reduced ones: of equal scores each has the same part."""
-    if tile.reduced.shape == tile.scores.shape:
-        return slope.to(tile.scores.dtype)
+    slope = slope.to(tile.scores.dtype)
+    if tile.reduced is tile.scores:
+        return slope
     is_best = tile.scores.eq_(tile.reduced)
-    slope /= is_best.sum(1, keepdim=True)
-    return is_best.mul_(slope.to(is_best.dtype))
+    number = functools.reduce(torch.add, is_best.unbind(1))  # sum(1) takes twice the time in bfloat16
+    return is_best.mul_(slope.div_(number.unsqueeze(1)))
