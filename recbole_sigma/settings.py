@@ -113,6 +113,8 @@ _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 _COMMON = {
     "epochs": at_least(1),
     "train_batch_size": at_least(1),
+    "train_batch_tokens": optional(at_least(1)),
+    "precision": one_of("auto", "float32", "bf16"),
     "eval_batch_size": at_least(1),
     "eval_step": at_least(0),
     "stopping_step": at_least(0),

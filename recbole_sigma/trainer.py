@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from functools import cache, partial
+from functools import cache
 from time import perf_counter
 
 import torch
 from recbole.trainer import Trainer
 from recbole.utils import get_trainer
+from torch.nn.utils import clip_grad_norm_
+from tqdm import tqdm
 
 from recbole_sigma import checkpoint
 from recbole_sigma.config import model_keys
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
+from recbole_sigma.model import MODELS
+from recbole_sigma.precision import products
 from recbole_sigma.run_files import new_run_id
 
 PREDICTED_PAIRS = 4096
@@ -39,15 +43,45 @@ class SafeTrainer(Trainer):
         self.epoch_seconds = []
         self.has_checkpoint = False
 
+    def _build_optimizer(self, **kwargs):
+        optimizer = super()._build_optimizer(**kwargs)
+        if type(self.model) in MODELS.values() and type(optimizer) is torch.optim.Adam:
+            groups = [{**group, "fused": True} for group in optimizer.param_groups]
+            optimizer = torch.optim.Adam(groups, fused=True)
+        return optimizer
+
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
-        if loss_func is None and isinstance(train_data, SequenceDataLoader):
-            loss_func = partial(self.model.calculate_loss, num_targets=train_data.targets_per_batch)
         self.epoch, self.train_step = epoch_idx, 0
         start = perf_counter()
-        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        if isinstance(train_data, SequenceDataLoader):
+            losses = self._train_on_sequences(train_data, show_progress)
+        else:
+            losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.epoch_seconds.append(perf_counter() - start)
         self._check_parameters()
         return losses
+
+    def _train_on_sequences(self, loader: SequenceDataLoader, show_progress: bool) -> float:
+        """An epoch in which no step waits for a GPU; returns the sum of the losses of all steps."""
+        self.model.train()
+        batches = tqdm(loader, f"Train {self.epoch}", len(loader), ncols=100, disable=not show_progress)
+        losses = []
+        for batch in batches:
+            self.optimizer.zero_grad()
+            with products(self.config["precision"], self.device):
+                loss = self.model.calculate_loss(batch, num_targets=loader.targets_per_batch)
+            if self.device.type == "cpu":
+                self._check_nan(loss)
+            loss.backward()
+            if self.clip_grad_norm:
+                clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
+            self.optimizer.step()
+            losses.append(loss.detach())
+        losses = torch.stack(losses).cpu()
+        self.train_step = 0
+        for loss in losses:
+            self._check_nan(loss)
+        return losses.sum().item()
 
     def _check_parameters(self):
         """A gradient may be no number where the loss still was one."""

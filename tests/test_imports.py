@@ -18,7 +18,7 @@ LAYERS = [
     {"config"},
     {"layers"},
     {"losses", "ops"},
-    {"checkpoint", "compat", "errors", "run_files", "settings", "version"},
+    {"checkpoint", "compat", "errors", "precision", "run_files", "settings", "version"},
 ]
 """From top to bottom; a module imports from lower layers only, or from its own."""
 

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from logging import getLogger
-
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
-from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
-from recbole.data.interaction import Interaction
 from recbole.sampler import Sampler
 
 from recbole_sigma.data.dataset import TARGET_INDEX
-from recbole_sigma.data.sequences import gather_padded, gather_ragged, segment_starts, windows
+from recbole_sigma.data.sequences import gather_ragged, segment_starts, windows
+from recbole_sigma.layers.packing import Packing, TrainingBatch
 
 
-class SequenceDataLoader(AbstractDataLoader):
-    """Whole training sequences of random users, with the next item as the target of every position.
+class SequenceDataLoader:
+    """Whole training sequences of random users without padding, with the next item as the target of every position.
 
-    ``train_batch_size`` sequences make a batch of the fields of the item list ``[B, T]``, its length ``[B]`` and,
-    in the field of the item id, the target of every position ``[B, T]``; T is the longest of the batch and 0 the
-    padding. Sequences longer than ``MAX_ITEM_LIST_LENGTH`` are cut so that every item but the first is a target
-    once.
+    A batch has ``train_batch_size`` sequences or, where ``train_batch_tokens`` is set, as many as have no more items
+    than that (one, if it is longer by itself). Their order is drawn anew for each epoch. Sequences longer than
+    ``MAX_ITEM_LIST_LENGTH`` are cut so that every item but the first is a target once. The items are on the device of
+    the training, where batches are put together by index arithmetic.
 
     Attributes:
+        dataset: the training rows.
         targets_per_batch: mean number of targets, which makes every target weigh the same when the loss of each
             batch is divided by it.
     """
 
-    def __init__(self, config, dataset, sampler=None, shuffle=True):
-        self.logger = getLogger()
+    def __init__(self, config, dataset, shuffle=True):
+        self.dataset = dataset
+        self.device = config["device"]
+        self.shuffle = shuffle
+        self.generator = torch.Generator().manual_seed(config["seed"])
         target_index = dataset.inter_feat[TARGET_INDEX].sort().values
         start_of_user = dataset.user_start[target_index]
         is_first = segment_starts(start_of_user) == torch.arange(len(start_of_user))
@@ -36,28 +37,44 @@ class SequenceDataLoader(AbstractDataLoader):
         self.start, self.length = windows(
             start_of_user[is_first], target_index[is_last], config["MAX_ITEM_LIST_LENGTH"]
         )
-        self.items = dataset.interactions[dataset.iid_field]
-        self.iid_field, self.length_field = dataset.iid_field, dataset.item_list_length_field
-        self.list_field = dataset.iid_field + config["LIST_SUFFIX"]
-        self.sample_size = len(self.start)
-        super().__init__(config, dataset, sampler, shuffle=shuffle)
-        self.targets_per_batch = self.length.sum().item() / len(self)
-
-    def _init_batch_size_and_step(self):
-        self.step = self.config["train_batch_size"]
-        self.set_batch_size(self.step)
-
-    def collate_fn(self, index):
-        index = torch.tensor(index)
-        start, length = self.start[index], self.length[index]
-        width = int(length.max())
-        return Interaction(
-            {
-                self.list_field: gather_padded(self.items, start, length, width),
-                self.length_field: length,
-                self.iid_field: gather_padded(self.items, start + 1, length, width),
-            }
+        self.items = dataset.interactions[dataset.iid_field].to(self.device)
+        self.batch_size, self.batch_tokens = config["train_batch_size"], config["train_batch_tokens"]
+        num_targets = int(self.length.sum())
+        self.num_batches = -(
+            -num_targets // self.batch_tokens if self.batch_tokens else -len(self.start) // self.batch_size
         )
+        self.targets_per_batch = num_targets / self.num_batches
+
+    def __len__(self):
+        """Batches of an epoch; with ``train_batch_tokens`` the least number, since few fill it exactly."""
+        return self.num_batches
+
+    def __iter__(self):
+        order = (
+            torch.randperm(len(self.start), generator=self.generator) if self.shuffle else torch.arange(len(self.start))
+        )
+        if self.batch_tokens:
+            sizes = _fill(self.length[order].tolist(), self.batch_tokens)
+        else:
+            sizes = self.batch_size
+        return map(self._batch, order.split(sizes))
+
+    def _batch(self, rows):
+        packing = Packing(self.length[rows], self.device)
+        index = packing.spread(self.start[rows]) + packing.position
+        return TrainingBatch(self.items[index], packing, self.items[index + 1], None)
+
+
+def _fill(lengths, most):
+    """Numbers of consecutive sequences whose lengths add up to no more than ``most``, or one longer sequence."""
+    sizes, room = [], 0
+    for length in lengths:
+        if length > room:
+            sizes.append(0)
+            room = most
+        sizes[-1] += 1
+        room -= length
+    return sizes
 
 
 class FullSortLoader(FullSortEvalDataLoader):

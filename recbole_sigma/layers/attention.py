@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sigma.layers.padding import pad
+from recbole_sigma.layers.dropout import Dropout
+from recbole_sigma.layers.packing import Packing
 
 
 class CausalSelfAttention(nn.Module):
     """Multi-head attention in which position t sees positions 1..t.
 
-    Shapes: ``B`` sequences, ``T`` positions, ``N`` of them with an item, ``D`` hidden size, ``H`` heads.
+    Shapes: ``B`` sequences of ``M`` items in all, ``D`` hidden size, ``H`` heads; in a group, ``b`` sequences of
+    ``t`` positions.
 
     Args:
         position: "relative" adds a learnt bias for each head and distance to the attention scores, "rotary"
@@ -31,22 +33,29 @@ class CausalSelfAttention(nn.Module):
         self.distance_bias = nn.Parameter(torch.zeros(n_heads, max_length)) if position == "relative" else None
         self.rotary = RotaryPosition(hidden_size // n_heads, max_length) if position == "rotary" else None
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # [N, D], [B, T] -> [N, D]
-        batch, length = mask.shape
-        padded = pad(self.query_key_value(x), mask).view(batch, length, 3, self.n_heads, -1)
-        query, key, value = padded.permute(2, 0, 3, 1, 4)  # [B, H, T, D / H] each
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
+        bias = None if self.distance_bias is None else causal_bias(self.distance_bias, packing.longest)
+        grouped = packing.group(self.query_key_value(x)).split([count * length for count, length in packing.groups])
+        context = [
+            self._attend(rows.view(count, length, 3, self.n_heads, -1), bias)
+            for rows, (count, length) in zip(grouped, packing.groups)
+        ]
+        return self.output(packing.ungroup(torch.cat(context)))
+
+    def _attend(self, query_key_value: Tensor, bias: Tensor | None) -> Tensor:  # [b, t, 3, H, D / H] -> [b t, D]
+        query, key, value = query_key_value.permute(2, 0, 3, 1, 4)  # [b, H, t, D / H] each
         if self.rotary is not None:
             query, key = self.rotary(query), self.rotary(key)
-        bias = None if self.distance_bias is None else causal_bias(self.distance_bias, length)
+        length = query.shape[2]
         context = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=bias,
+            attn_mask=None if bias is None else bias[..., :length, :length],
             is_causal=bias is None,
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.output(context.transpose(1, 2)[mask].flatten(1))
+        return context.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
 def causal_bias(distance_bias: Tensor, length: int) -> Tensor:
@@ -93,31 +102,28 @@ class TransformerBlock(nn.Module):
             nn.Linear(hidden_size, inner_size), nn.GELU(), nn.Linear(inner_size, hidden_size)
         )
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = nn.Dropout(hidden_dropout)
+        self.dropout = Dropout(hidden_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # [N, D], [B, T] -> [N, D]
-        x = self.attention_norm(x + self.dropout(self.attention(x, mask)))
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
+        x = self.attention_norm(x + self.dropout(self.attention(x, packing)))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 
 class CausalTransformer(nn.ModuleList):
-    """``n_layers`` blocks over sequences padded on the right, where causality keeps the padding out of the items.
-
-    All layers but the attention see the ``N`` items alone, whatever the padding.
-    """
+    """``n_layers`` blocks over packed sequences; all but the products of attention see the ``M`` items alone."""
 
     def __init__(self, n_layers: int, **block: object) -> None:
         super().__init__(TransformerBlock(**block) for _ in range(n_layers))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """
         Args:
-            x: vectors of the items ``[N, D]``, sequence by sequence.
-            mask: ``[B, T]``, True at items.
+            x: vectors of the items ``[M, D]``, sequence by sequence.
+            packing: of the M items.
 
         Returns:
-            ``[N, D]``.
+            ``[M, D]``.
         """
         for block in self:
-            x = block(x, mask)
+            x = block(x, packing)
         return x

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sigma.layers.packing import Packing
 from recbole_sigma.ops import interest_scan
 
 LEAST_PROBABILITY = 1e-30
@@ -25,8 +26,8 @@ class Interests(NamedTuple):
 class InterestEncoder(nn.Module):
     """Learns categories of items and, for every prefix of a sequence, one Gaussian for each category.
 
-    Shapes: ``B`` sequences, ``T`` positions, ``M`` of them with an item, ``K`` categories (= interests), ``D`` hidden
-    size.
+    Shapes: ``B`` sequences of ``M`` items in all, ``K`` categories (= interests), ``D`` hidden size. The running sums
+    and the GRU are in float32 or wider, whatever the autocast.
 
     Args:
         hidden_size: D.
@@ -56,36 +57,37 @@ class InterestEncoder(nn.Module):
             nn.Linear(2 * hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
         )
 
-    def forward(self, items: Tensor, mask: Tensor) -> Interests:
+    def forward(self, items: Tensor, packing: Packing) -> Interests:
         """
         Args:
             items: item vectors ``[M, D]``, sequence by sequence in time order.
-            mask: ``[B, T]``, True at the M items, False at padding, wherever it stands.
+            packing: of the M items.
 
         Returns:
             Interests after each item, that is of every prefix.
         """
-        mean, intensity = self.mean_and_intensity(items, mask)
+        mean, intensity = self.mean_and_intensity(items, packing)
         return Interests(mean, self.log_var(mean), intensity)
 
-    def mean_and_intensity(self, items: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def mean_and_intensity(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
         """Mean ``[M, K, D]`` and intensity ``[M, K]`` alone; arguments as for ``forward``.
 
         Each item belongs to one category, drawn by straight-through Gumbel-softmax in training (Jang et al.,
         2016) and the most probable one otherwise; the GRU reads the items of a category in time order.
         """
-        logits = self.category_logits(items)
-        # a, [M, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
-        probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0)
-        if self.training:
-            logits = logits + gumbel_noise(logits)
-        category = logits.argmax(-1)
-        chosen = logits.softmax(-1).gather(-1, category.unsqueeze(-1))
-        straight_through = 1 + (chosen - chosen.detach())  # exactly 1 forward
-        scan = interest_scan(items, probability, items * straight_through, category, mask.sum(1), self.gru)
+        with torch.autocast(items.device.type, enabled=False):
+            logits = self.category_logits(items)
+            # a, [M, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
+            probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0)
+            if self.training:
+                logits = logits + gumbel_noise(logits)
+            category = logits.argmax(-1)
+            chosen = logits.softmax(-1).gather(-1, category.unsqueeze(-1))
+            straight_through = 1 + (chosen - chosen.detach())  # exactly 1 forward
+            scan = interest_scan(items, probability, items * straight_through, category, packing.lengths, self.gru)
         soft, weight = scan.soft, scan.intensity
         if self.soft_interest == "mean":
-            mass = scan.intensity * mask.cumsum(1)[mask].unsqueeze(-1)
+            mass = scan.intensity * (packing.position + 1).unsqueeze(-1)
             soft = soft / mass.clamp_min(LEAST_PROBABILITY).unsqueeze(-1)
         mean = (soft + scan.hard) / 2  # (5)
         if self.mixture_mask:
@@ -95,7 +97,7 @@ class InterestEncoder(nn.Module):
     def log_var(self, mean: Tensor) -> Tensor:
         """Log-variance (6) of interests with these means: ``[..., K, D]`` -> ``[..., K, D]``."""
         categories = F.normalize(self.categories, dim=-1).expand_as(mean)
-        return self.log_var_mlp(torch.cat([categories, mean], dim=-1))
+        return self.log_var_mlp(torch.cat([categories, mean], dim=-1)).to(mean.dtype)
 
     def category_logits(self, items: Tensor) -> Tensor:
         """Logits of the category probabilities ``a`` of each item: ``[..., D]`` -> ``[..., K]``."""

@@ -1,5 +1,6 @@
 """Models of the plugin."""
 
+from recbole_sigma.model.sasrec_ap import SASRecAP
 from recbole_sigma.model.sigma import SIGMA
 
-MODELS = {"SIGMA": SIGMA}
+MODELS = {"SIGMA": SIGMA, "SASRecAP": SASRecAP}

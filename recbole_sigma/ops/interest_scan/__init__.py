@@ -39,7 +39,7 @@ def interest_scan(
         probability: a, ``[M, K]``, of the categories of each item.
         assigned: ``[M, D]``, what the GRU reads: the items, perhaps with a straight-through factor of 1.
         category: ``[M]``, to which each item is assigned, in ``range(K)``.
-        lengths: ``[B]``, items of each sequence, with sum M; 0 is allowed.
+        lengths: ``[B]``, items of each sequence, with sum M; 0 is allowed. On the CPU, the scan waits for no GPU.
         gru: unidirectional, of one layer and hidden size D, started from zero for every sequence and category.
         impl: "naive", loops over prefixes and categories; "packed", index arithmetic and one call of the GRU;
             "auto" is "packed".
@@ -59,13 +59,15 @@ def interest_scan(
         raise ValueError(f"there are {num_items} items and {len(probability)} rows of probability; expected as many")
     if gru.num_layers != 1 or gru.bidirectional or (gru.input_size, gru.hidden_size) != (items.shape[1],) * 2:
         raise ValueError(f"gru is {gru}; expected one layer, one direction and both sizes {items.shape[1]}")
-    if lengths.device.type == "cpu":  # on a GPU these would wait for it
-        if int(lengths.sum()) != num_items:
-            raise ValueError(f"lengths sum to {int(lengths.sum())}; expected {num_items}, the number of items")
-        if num_items and not 0 <= int(category.min()) <= int(category.max()) < probability.shape[1]:
+    if (
+        lengths.device.type == "cpu" and int(lengths.sum()) != num_items
+    ):  # on a GPU, this and the next would wait for it
+        raise ValueError(f"lengths sum to {int(lengths.sum())}; expected {num_items}, the number of items")
+    if category.device.type == "cpu" and num_items:
+        low, high = int(category.min()), int(category.max())
+        if low < 0 or high >= probability.shape[1]:
             raise ValueError(
-                f"category is from {int(category.min())} to {int(category.max())}; "
-                f"expected 0 to {probability.shape[1] - 1}, columns of probability"
+                f"category is from {low} to {high}; expected 0 to {probability.shape[1] - 1}, columns of probability"
             )
     if num_items == 0:
         nothing = probability.unsqueeze(2) * items.unsqueeze(1)  # [0, K, D]

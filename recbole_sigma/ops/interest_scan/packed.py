@@ -13,13 +13,16 @@ def scan(
     items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, lengths: Tensor, gru: nn.GRU
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """As ``interest_scan``."""
-    start = (lengths.cumsum(0) - lengths).repeat_interleave(lengths, output_size=len(items))
-    position = torch.arange(len(items), device=items.device) - start
+    lengths = lengths.cpu()
+    first = (lengths.cumsum(0) - lengths).repeat_interleave(lengths, output_size=len(items))
+    first = first.to(items.device, non_blocking=True)
+    position = torch.arange(len(items), device=items.device) - first
+    longest = int(lengths.max())
     wide = torch.promote_types(torch.promote_types(items.dtype, probability.dtype), torch.float32)
     items, probability = items.to(wide), probability.to(wide)
-    soft = _SoftSums.apply(items, probability, position)
-    intensity = _PrefixSums.apply(probability, position) / (position + 1).unsqueeze(1)
-    hard, present = hard_states(assigned, category, probability.shape[1], lengths, start, gru)
+    soft = _SoftSums.apply(items, probability, position, longest)
+    intensity = _PrefixSums.apply(probability, position, longest) / (position + 1).unsqueeze(1)
+    hard, present = hard_states(assigned, category, probability.shape[1], lengths, first, gru)
     return soft, intensity, hard, present
 
 
@@ -27,53 +30,55 @@ class _PrefixSums(torch.autograd.Function):
     """Sum ``[M, ...]`` of the items of the same sequence up to each."""
 
     @staticmethod
-    def forward(ctx, values, position):
+    def forward(ctx, values, position, longest):
         ctx.save_for_backward(position)
-        return prefix_sums(values, position)
+        ctx.longest = longest
+        return prefix_sums(values, position, longest)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         (position,) = ctx.saved_tensors
-        return suffix_sums(grad, position), None
+        return suffix_sums(grad, position, ctx.longest), None, None
 
 
 class _SoftSums(torch.autograd.Function):
     """Prefix sums of ``probability [M, K]`` times ``items [M, D]``, without keeping the products: ``[M, K, D]``."""
 
     @staticmethod
-    def forward(ctx, items, probability, position):
+    def forward(ctx, items, probability, position, longest):
         ctx.save_for_backward(items, probability, position)
-        return prefix_sums(probability.unsqueeze(2) * items.unsqueeze(1), position)
+        ctx.longest = longest
+        return prefix_sums(probability.unsqueeze(2) * items.unsqueeze(1), position, longest)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         items, probability, position = ctx.saved_tensors
-        grad = suffix_sums(grad, position)
+        grad = suffix_sums(grad, position, ctx.longest)
         of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
         of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
-        return of_items, of_probability, None
+        return of_items, of_probability, None, None
 
 
-def prefix_sums(values: Tensor, position: Tensor) -> Tensor:
+def prefix_sums(values: Tensor, position: Tensor, longest: int) -> Tensor:
     """Sums ``[M, ...]`` up to each item from the first of its sequence, by doubling (Hillis & Steele, 1986).
 
     The order of additions depends on the place in the sequence alone: so the result is the same in any batch.
 
     Args:
         position: ``[M]``, place of each item in its sequence, from 0.
+        longest: length of the longest sequence.
     """
-    return _sums(values, position, backwards=False)
+    return _sums(values, position, longest, backwards=False)
 
 
-def suffix_sums(values: Tensor, position: Tensor) -> Tensor:
+def suffix_sums(values: Tensor, position: Tensor, longest: int) -> Tensor:
     """Sums ``[M, ...]`` from each item to the last of its sequence; arguments as for ``prefix_sums``."""
-    return _sums(values, position, backwards=True)
+    return _sums(values, position, longest, backwards=True)
 
 
-def _sums(values: Tensor, position: Tensor, backwards: bool) -> Tensor:
-    longest = int(position.max()) + 1 if len(position) else 0
+def _sums(values: Tensor, position: Tensor, longest: int, backwards: bool) -> Tensor:
     nothing = values.new_zeros(())
     distance = 1
     while distance < longest:
@@ -92,40 +97,55 @@ def _sums(values: Tensor, position: Tensor, backwards: bool) -> Tensor:
 
 
 def hard_states(
-    assigned: Tensor, category: Tensor, num_categories: int, lengths: Tensor, start: Tensor, gru: nn.GRU
+    assigned: Tensor, category: Tensor, num_categories: int, lengths: Tensor, first: Tensor, gru: nn.GRU
 ) -> tuple[Tensor, Tensor]:
     """State of the GRU ``[M, K, D]`` after the last item of each category so far, and which have one ``[M, K]``.
 
     Args:
-        start: ``[M]``, index of the first item of each item's sequence.
+        lengths: ``[B]``, on the CPU.
+        first: ``[M]``, index of the first item of each item's sequence.
     """
-    num_items, num_sequences = len(assigned), len(lengths)
-    sequence = torch.arange(num_sequences, device=start.device).repeat_interleave(lengths, output_size=num_items)
-    order, batch_sizes = packed_order(sequence * num_categories + category, num_sequences * num_categories)
-    states = gru(PackedSequence(assigned[order], batch_sizes))[0].data[order.argsort()]  # [M, D], after each item
+    num_items, device = len(assigned), assigned.device
+    sequence = torch.arange(len(lengths)).repeat_interleave(lengths, output_size=num_items)
+    subsequence = sequence.to(device, non_blocking=True) * num_categories + category
+    step, rank = steps_and_ranks(subsequence, len(lengths) * num_categories)
+    batch_sizes = torch.bincount(step) if device.type == "cpu" else largest_batch_sizes(lengths, num_categories)
+    start = (batch_sizes.cumsum(0) - batch_sizes).to(device, non_blocking=True)
+    place = start[step] + rank
+    packed = assigned.new_zeros(int(batch_sizes.sum()), assigned.shape[1]).index_copy(0, place, assigned)
+    states = gru(PackedSequence(packed, batch_sizes))[0].data.index_select(0, place)  # [M, D], after each item
     # Row 0 is the state of a category without items, row n the state after the n-th item of the batch.
     states = torch.cat([states.new_zeros(1, states.shape[1]), states])
-    number = torch.arange(1, num_items + 1, device=start.device).unsqueeze(1)
+    number = torch.arange(1, num_items + 1, device=device).unsqueeze(1)
     latest = (F.one_hot(category, num_categories) * number).cummax(dim=0).values  # [M, K], of any sequence so far
-    latest = latest * (latest > start.unsqueeze(1))
+    latest = latest * (latest > first.unsqueeze(1))
     return F.embedding(latest, states, padding_idx=0), latest > 0
 
 
-def packed_order(group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
-    """Order in which a ``PackedSequence`` holds items that are given group by group in time order.
+def steps_and_ranks(group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """Where a ``PackedSequence`` holds items that are given sequence by sequence in time order.
 
     Args:
         group: ``[M]``, the subsequence that each item belongs to, in ``range(num_groups)``.
 
     Returns:
-        Indices ``[M]`` that bring the items into packed order, longest subsequence first, and the number of
-        subsequences at each step (on the CPU, as PyTorch wants it).
+        The item's place in its subsequence, from 0, and the subsequence's among all, longest first; ``[M]`` each.
     """
     item = torch.arange(len(group), device=group.device)
-    lengths = torch.bincount(group, minlength=num_groups)
+    lengths = torch.zeros(num_groups, dtype=torch.long, device=group.device).index_add(0, group, torch.ones_like(group))
     by_group = group.argsort(stable=True)
     step = torch.empty_like(group)
     step[by_group] = item - (lengths.cumsum(0) - lengths)[group[by_group]]
     rank = torch.empty_like(lengths)
     rank[lengths.argsort(descending=True, stable=True)] = torch.arange(num_groups, device=group.device)
-    return (step * num_groups + rank[group]).argsort(), torch.bincount(step).cpu()
+    return step, rank[group]
+
+
+def largest_batch_sizes(lengths: Tensor, num_categories: int) -> Tensor:
+    """The most subsequences that can have an item at each step, whatever the categories, for ``lengths`` ``[B]``.
+
+    Of a sequence of n items at most ``n // s`` categories have s of them. So a GPU need not be waited for; the GRU
+    reads up to twice as many items.
+    """
+    steps = torch.arange(1, int(lengths.max()) + 1)
+    return (lengths.unsqueeze(1) // steps).clamp_max(num_categories).sum(0)

@@ -1,0 +1,30 @@
+"""In which type matrix products run; everything else of a model is in float32."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Names of /proc/cpuinfo for instructions that multiply bfloat16 numbers: of Intel and AMD, and of Arm."""
+
+
+def multiplies_bfloat16(device: torch.device | str) -> bool:
+    """Whether the device has instructions for it; elsewhere products in bfloat16 are slower than in float32."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    path = Path("/proc/cpuinfo")
+    return platform.system() == "Linux" and path.exists() and not CPU_FLAGS.isdisjoint(path.read_text().split())
+
+
+def products(precision: str, device: torch.device | str) -> torch.autocast:
+    """A context in which matrix products run in bfloat16, or in the type of their arguments.
+
+    Args:
+        precision: "bf16", "float32", or "auto": bfloat16 where the device multiplies it.
+    """
+    device = torch.device(device)
+    enabled = precision == "bf16" or precision == "auto" and multiplies_bfloat16(device)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
