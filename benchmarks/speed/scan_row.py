@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from benchmarks.speed.measuring import peak_memory, times
 from recbole_sigma.ops import interest_scan
-from recbole_sigma.ops.interest_scan.packed import packed_order
+from recbole_sigma.ops.interest_scan.packed import steps_and_ranks
 
 
 def measure(what: str, case: dict, device: str, threads: int | None) -> dict:
@@ -52,13 +52,13 @@ def _step(what: str, lengths: Tensor, k: int, d: int, device: str) -> Callable[[
     probability = torch.rand(num_items, k, device=device).softmax(-1).requires_grad_()
     category = torch.randint(k, (num_items,), device=device)
     gru = nn.GRU(d, d).to(device)
+    step, _ = steps_and_ranks(torch.arange(len(lengths)).repeat_interleave(lengths) * k + category, len(lengths) * k)
+    batch_sizes = torch.bincount(step)
     mask = torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1)
 
     def forward() -> Tensor:
         if what == "gru":
-            sequence = torch.arange(len(lengths), device=device).repeat_interleave(lengths)
-            order, batch_sizes = packed_order(sequence * k + category, len(lengths) * k)
-            return gru(PackedSequence(items[order], batch_sizes))[0].data.sum()
+            return gru(PackedSequence(items, batch_sizes))[0].data.sum()
         if what == "padded_sums":
             shape = mask.shape
             padded_items = items.new_zeros(*shape, d).masked_scatter(mask.unsqueeze(-1), items)

@@ -35,11 +35,10 @@ class Packing:
         end = lengths.cumsum(0)
         self.num_items = int(end[-1]) if len(end) else 0
         position = torch.arange(self.num_items) - self._repeat(end - lengths)
-        order = lengths.argsort(descending=True, stable=True)
-        sorted_lengths = lengths[order]
-        self.longest = int(sorted_lengths[0]) if len(lengths) else 0
-        self.groups = _groups(sorted_lengths)
-        widths = torch.cat([torch.full((count,), width) for count, width in self.groups])
+        order = lengths.argsort(descending=True, stable=True)[: int(lengths.count_nonzero())]
+        self.groups = _groups(lengths[order])
+        self.longest = self.groups[0][1] if self.groups else 0
+        widths = torch.tensor([width for count, width in self.groups for _ in range(count)], dtype=torch.long)
         self.num_places = int(widths.sum())
         start = torch.empty_like(lengths)
         start[order] = widths.cumsum(0) - widths
@@ -66,13 +65,12 @@ class Packing:
         return x.index_select(0, self._place)
 
 
-def _groups(sorted_lengths: Tensor) -> list[tuple[int, int]]:
-    """Number of sequences and longest one of each group: a new group begins where the length has halved."""
-    longest = sorted_lengths[:1]
-    halvings = (longest / sorted_lengths.clamp_min(1)).log2().floor().long()
+def _groups(lengths: Tensor) -> list[tuple[int, int]]:
+    """Number of sequences and longest one of each group of falling lengths: a new one begins where they have halved."""
+    halvings = (lengths[:1] / lengths).log2().floor().long()
     counts = [count for count in halvings.bincount().tolist() if count]
-    firsts = torch.tensor([0, *counts[:-1]]).cumsum(0) if counts else []
-    return list(zip(counts, sorted_lengths[firsts].tolist())) if counts else [(0, 0)]
+    first = torch.tensor([0, *counts], dtype=torch.long).cumsum(0)[:-1]
+    return list(zip(counts, lengths[first].tolist()))
 
 
 def pack(item_seq: Tensor) -> tuple[Tensor, Packing]:

@@ -12,6 +12,7 @@ from recbole_sigma.layers.attention import (
     TransformerBlock,
     causal_bias,
 )
+from recbole_sigma.layers.packing import Packing
 
 B, T, D, HEADS, MAX_LENGTH = 3, 6, 8, 2, 9
 POSITIONS = ["relative", "rotary", "absolute"]
@@ -50,7 +51,7 @@ def transformer(position, hidden_dropout=0.0, attn_dropout=0.0, n_layers=2):
 
 def on_padded(module, x):
     """The module on sequences without padding ``[B, T, D]``."""
-    return module(x.flatten(0, 1), torch.ones(x.shape[:2], dtype=torch.bool)).view_as(x)
+    return module(x.flatten(0, 1), Packing(torch.full(x.shape[:1], x.shape[1]))).view_as(x)
 
 
 def rotate(vector, position):
@@ -117,7 +118,7 @@ def test_padding_on_the_right_and_other_sequences_change_nothing(position):
         torch.testing.assert_close(on_padded(module, x[1:2, :length]), whole[1:2, :length])
     lengths = torch.arange(B) * 2 + 1
     mask = torch.arange(MAX_LENGTH) < lengths.unsqueeze(1)
-    torch.testing.assert_close(module(x[mask], mask), whole[mask])
+    torch.testing.assert_close(module(x[mask], Packing(lengths)), whole[mask])
 
 
 def is_toeplitz(matrix):

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recbole_sigma.layers.interests import InterestEncoder, Interests, gumbel_noise
+from recbole_sigma.layers.packing import Packing
 
 B, T, K, D = 4, 7, 3, 6
 MASKS = {
@@ -45,6 +46,10 @@ def encoder(training=False, **settings):
 
 def random_items():
     return torch.randn(B, T, D, dtype=torch.double, requires_grad=True)
+
+
+def packed(mask):
+    return Packing(mask.sum(1))
 
 
 def at_places(interests, mask):
@@ -129,7 +134,7 @@ def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_
     items = random_items()
     noise = gumbel(mask)
     expected = naive_interests(module, items, mask, noise if training else None)
-    actual = module(items[mask], mask)
+    actual = module(items[mask], packed(mask))
     for name, value, expected_value in zip(Interests._fields, actual, expected):
         torch.testing.assert_close(value, expected_value, msg=name)
 
@@ -144,7 +149,7 @@ def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("mixture_mask", [False, True])
 def test_intensity_sums_to_one_from_the_first_item_on(mask, mixture_mask):
-    intensity = encoder(mixture_mask=mixture_mask)(random_items()[mask], mask).intensity
+    intensity = encoder(mixture_mask=mixture_mask)(random_items()[mask], packed(mask)).intensity
     assert (intensity >= 0).all()
     torch.testing.assert_close(intensity.sum(-1), torch.ones(int(mask.sum())).double())
 
@@ -152,7 +157,7 @@ def test_intensity_sums_to_one_from_the_first_item_on(mask, mixture_mask):
 def test_masked_intensity_is_zero_for_categories_without_an_item_and_only_for_them():
     module = encoder(mixture_mask=True)
     items = module.categories[[0, 0, 2, 0, 1, 1, 2] * B].detach()  # each item stands in its category
-    intensity = module(items, MASKS["none"]).intensity[:T]
+    intensity = module(items, packed(MASKS["none"])).intensity[:T]
     seen = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 0, 1], [1, 0, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1]]).bool()
     assert torch.equal(intensity > 0, seen)
 
@@ -160,7 +165,7 @@ def test_masked_intensity_is_zero_for_categories_without_an_item_and_only_for_th
 def test_category_without_an_item_has_a_hard_interest_of_zero():
     module, mask = encoder(), MASKS["none"]
     items = module.categories[[0, 0, 2, 0, 0, 0, 0]].expand(B, T, D).detach()
-    mean, _ = module.mean_and_intensity(items[mask], mask)
+    mean, _ = module.mean_and_intensity(items[mask], packed(mask))
     soft = torch.stack([naive_soft(module, items, prefix) for prefix in prefixes(mask)])
     hard = (2 * mean - soft).view(B, T, K, D).norm(dim=-1)
     assert (hard[:, :, 0] > 0.01).all() and (hard[:, 2:, 2] > 0.01).all()
@@ -172,7 +177,7 @@ def test_mean_soft_interest_does_not_grow_with_the_history():
     item, mask = torch.randn(D, dtype=torch.double), MASKS["none"]
     hard = torch.zeros(T, K, D, dtype=torch.double)
     hard[:, module.category_logits(item).argmax()] = module.gru(item.expand(T, D))[0]
-    soft = 2 * at_places(module(item.expand(B * T, D), mask), mask).mean - hard
+    soft = 2 * at_places(module(item.expand(B * T, D), packed(mask)), mask).mean - hard
     torch.testing.assert_close(soft, item.expand(B, T, K, D))
 
 
@@ -189,7 +194,7 @@ def test_causality_interests_do_not_depend_on_later_items_or_padding(training, c
 
     def interests(items, mask):
         gumbel(mask)
-        return at_places(module(items[mask], mask), mask)
+        return at_places(module(items[mask], packed(mask)), mask)
 
     whole = interests(items, mask)
     for other in (interests(changed, mask), interests(items, fewer), interests(changed, fewer)):
@@ -203,13 +208,13 @@ def test_causality_interests_do_not_depend_on_later_items_or_padding(training, c
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_padding_wherever_it_stands_and_other_sequences_change_nothing(mask, soft_interest):
     module, items = encoder(soft_interest=soft_interest), random_items()
-    padded = module(items[mask], mask)
+    padded = module(items[mask], packed(mask))
     at_the_end = torch.arange(T) < mask.sum(1, keepdim=True)
-    for value, other_value in zip(padded, module(items[mask], at_the_end)):
+    for value, other_value in zip(padded, module(items[mask], packed(at_the_end))):
         torch.testing.assert_close(value, other_value)
     for b in range(B):
         own = items[b, mask[b]]
-        alone = module(own, torch.ones(1, len(own), dtype=torch.bool))
+        alone = module(own, Packing(torch.tensor([len(own)])))
         for value, alone_value in zip(at_places(padded, mask), alone):
             torch.testing.assert_close(value[b, mask[b]], alone_value)
 
@@ -220,7 +225,7 @@ def test_padding_wherever_it_stands_and_other_sequences_change_nothing(mask, sof
 @pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
 def test_categories_get_a_gradient_through_the_hard_interests_alone(training):
     module, items, mask = encoder(training), random_items(), MASKS["right"]
-    mean, _ = module.mean_and_intensity(items[mask], mask)
+    mean, _ = module.mean_and_intensity(items[mask], packed(mask))
     soft = torch.stack([naive_soft(module, items, prefix) for prefix in prefixes(mask)])
     hard = 2 * mean - soft
     of_items, of_categories = torch.autograd.grad(hard.square().sum(), (items, module.categories))
@@ -238,7 +243,7 @@ def test_items_go_to_categories_with_their_probabilities_in_training_and_to_the_
 
     def frequencies():
         with torch.no_grad():
-            mean, _ = module.mean_and_intensity(items, mask)
+            mean, _ = module.mean_and_intensity(items, packed(mask))
             steps = 2 * mean.diff(dim=0) - probability.unsqueeze(-1) * items[1:].unsqueeze(1)  # of the hard interests
         changes = (steps.abs() > 1e-9).any(-1).double()  # only the state of the item's category moves on
         return changes.mean(0)
@@ -275,7 +280,7 @@ def test_probabilities_near_and_below_the_range_of_float32_leave_everything_fini
         module.categories.copy_(torch.eye(K, D))
     items = module.categories[0].expand(B * T, D).clone().detach().requires_grad_()
     assert module.category_logits(items)[0].tolist() == pytest.approx([gap, 0, 0])
-    interests = module(items, MASKS["none"])
+    interests = module(items, packed(MASKS["none"]))
     torch.testing.assert_close(interests.intensity.sum(-1), torch.ones(B * T))
     log_intensity = interests.intensity[interests.intensity > 0].log()  # as in the mixture
     value = log_intensity.sum() + 100 * (interests.mean.sum() + interests.log_var.sum())

@@ -64,6 +64,13 @@ def pad(sequences, width=None):
     return torch.tensor([[*sequence, *[0] * (width - len(sequence))] for sequence in sequences])
 
 
+def to_places(x, mask):
+    """Vectors ``[M, ...]`` at the True places of a mask ``[B, T]``, in order, and zeros elsewhere."""
+    places = x.new_zeros(*mask.shape, *x.shape[1:])
+    places[mask] = x
+    return places
+
+
 def all_positions(*sequences, width=None):
     """The plugin's batch: the next item is the target of every position."""
     inputs = [sequence[:-1] for sequence in sequences]

@@ -15,9 +15,18 @@ from torch.nn import functional as F
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
 from recbole_sigma.layers.interests import Interests
-from recbole_sigma.layers.padding import pad as to_places
+from recbole_sigma.layers.packing import pack
 from recbole_sigma.model.sigma import SIGMA, LossTerms
-from tests.model.helpers import MAX_LENGTH, NUM_ITEMS, all_positions, build_sigma, last_position, pad, random_sigma
+from tests.model.helpers import (
+    MAX_LENGTH,
+    NUM_ITEMS,
+    all_positions,
+    build_sigma,
+    last_position,
+    pad,
+    random_sigma,
+    to_places,
+)
 
 POSITIONS = ["relative", "rotary", "absolute"]
 SCORERS = ["sequence", "interests"]
@@ -97,16 +106,25 @@ def data_loss(model, batch, num_targets):
 # 1. Causality --------------------------------------------------------------------------------------------------------
 
 
+def without_padding(model, item_seq):
+    """What the encoders read: item vectors and their packing."""
+    item, packing = pack(item_seq)
+    return model.item_embedding(item), packing
+
+
 def outputs(model, item_seq):
     """Everything that the model computes for each position."""
     parts, mask = {}, item_seq != 0
+    items, packing = without_padding(model, item_seq)
     if model.scorer == "sequence":
-        mean, log_var = model.posterior(item_seq)
+        mean, log_var = model.posterior(items, packing)
         z = gaussian.sample(mean, log_var) if model.training else mean
-        decoded = model.decoder(z, mask)
+        decoded = model.decoder(z, packing)
         parts = {"mean": mean, "log_var": log_var, "decoded": decoded}
     if model.has_interests:
-        parts.update({f"interest_{name}": part for name, part in model.interests(item_seq)._asdict().items()})
+        parts.update(
+            {f"interest_{name}": part for name, part in model.interest_encoder(items, packing)._asdict().items()}
+        )
     return {name: to_places(part, mask) for name, part in parts.items()}
 
 
@@ -210,10 +228,11 @@ def naive_loss_terms(model, batch, noise_of_sequence, noise_of_interests):
 
     item_seq, target = batch["item_id_list"], batch["item_id"]
     mask = item_seq != 0
-    mean, log_var = (to_places(part, mask) for part in model.posterior(item_seq))
+    items, packing = without_padding(model, item_seq)
+    mean, log_var = (to_places(part, mask) for part in model.posterior(items, packing))
     z = mean + (log_var / 2).exp() * to_places(noise_of_sequence, mask)
-    decoded = to_places(model.decoder(z[mask], mask), mask)
-    interests = Interests(*(to_places(part, mask) for part in model.interests(item_seq)))
+    decoded = to_places(model.decoder(z[mask], packing), mask)
+    interests = Interests(*(to_places(part, mask) for part in model.interest_encoder(items, packing)))
     sums = dict.fromkeys(SUMS, 0.0)
     for n, (b, t) in enumerate(target.nonzero().tolist()):
         posterior = normal(mean[b, t], log_var[b, t])
@@ -259,7 +278,7 @@ def test_loss_follows_section_3_4_and_its_weights(normalize_items, monkeypatch):
 def test_standard_prior_is_the_closed_form_and_has_no_interests():
     model = random_sigma(prior="standard").eval()
     batch = all_positions(*SEQUENCES)
-    mean, log_var = model.posterior(batch["item_id_list"])
+    mean, log_var = model.posterior(*without_padding(model, batch["item_id_list"]))
     expected = kl_divergence(Normal(mean, (log_var / 2).exp()), Normal(0.0, 1.0)).sum()
     terms = model.loss_terms(batch)
     torch.testing.assert_close(terms.sequence_kl, expected)
@@ -280,7 +299,7 @@ def test_interest_scorer_trains_the_interests_at_full_weight_and_has_no_sequence
 
 def test_one_category_makes_the_prior_a_single_gaussian():
     model = random_sigma(num_categories=1).eval()
-    intensity = model.interests(pad(SEQUENCES)).intensity
+    intensity = model.interest_encoder(*without_padding(model, pad(SEQUENCES))).intensity
     assert torch.equal(intensity, torch.ones_like(intensity))
     assert model.loss_terms(all_positions(*SEQUENCES)).orthogonality == 0
 
@@ -312,7 +331,8 @@ def test_normalised_items_score_by_direction_only(scorer):
 def test_log_var_starts_near_its_bias():
     for bias in (-2.0, -4.0, 1.0):
         torch.manual_seed(0)
-        _, log_var = build_sigma(log_var_bias=bias).eval().posterior(pad(SEQUENCES))
+        model = build_sigma(log_var_bias=bias).eval()
+        _, log_var = model.posterior(*without_padding(model, pad(SEQUENCES)))
         assert (log_var - bias).abs().max() < 0.5
     assert isinstance(build_sigma(log_var_bias=0.0).log_var_head, torch.nn.Identity)
 
@@ -436,11 +456,13 @@ def test_scores_are_the_logits_of_13_and_9():
     rows, last = torch.arange(len(SEQUENCES)), batch["item_length"] - 1
     model = random_sigma(temperature=0.5).eval()
     mask = batch["item_id_list"] != 0
-    users = to_places(model.decoder(model.posterior(batch["item_id_list"])[0], mask), mask)[rows, last]
+    items, packing = without_padding(model, batch["item_id_list"])
+    mean, _ = model.posterior(items, packing)
+    users = to_places(model.decoder(mean, packing), mask)[rows, last]
     torch.testing.assert_close(model.full_sort_predict(batch), users @ model.item_embedding.weight.T / 0.5)
 
     model = random_sigma(scorer="interests", interest_temperature=2.0).eval()
-    mean = to_places(model.interests(batch["item_id_list"]).mean, mask)
+    mean = to_places(model.interest_encoder(*without_padding(model, batch["item_id_list"])).mean, mask)
     users = model.interest_decoder(mean[rows, last])  # [B, K, D]
     expected = (users @ model.item_embedding.weight.T).amax(1) / 2.0
     torch.testing.assert_close(model.full_sort_predict(batch), expected)

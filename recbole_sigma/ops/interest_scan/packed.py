@@ -109,7 +109,7 @@ def hard_states(
     sequence = torch.arange(len(lengths)).repeat_interleave(lengths, output_size=num_items)
     subsequence = sequence.to(device, non_blocking=True) * num_categories + category
     step, rank = steps_and_ranks(subsequence, len(lengths) * num_categories)
-    batch_sizes = torch.bincount(step) if device.type == "cpu" else largest_batch_sizes(lengths, num_categories)
+    batch_sizes = batch_sizes_of(step, lengths, num_categories)
     start = (batch_sizes.cumsum(0) - batch_sizes).to(device, non_blocking=True)
     place = start[step] + rank
     packed = assigned.new_zeros(int(batch_sizes.sum()), assigned.shape[1]).index_copy(0, place, assigned)
@@ -139,6 +139,11 @@ def steps_and_ranks(group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
     rank = torch.empty_like(lengths)
     rank[lengths.argsort(descending=True, stable=True)] = torch.arange(num_groups, device=group.device)
     return step, rank[group]
+
+
+def batch_sizes_of(step: Tensor, lengths: Tensor, num_categories: int) -> Tensor:
+    """Subsequences at each step, on the CPU as PyTorch wants it; the most, where a GPU would have to be waited for."""
+    return torch.bincount(step) if step.device.type == "cpu" else largest_batch_sizes(lengths, num_categories)
 
 
 def largest_batch_sizes(lengths: Tensor, num_categories: int) -> Tensor:
