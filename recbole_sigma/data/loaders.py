@@ -21,7 +21,7 @@ class SequenceDataLoader:
 
     Attributes:
         dataset: the training rows.
-        targets_per_batch: mean number of targets, which makes every target weigh the same when the loss of each
+        targets_per_batch: mean number of targets, which makes every target weigh the same when the sum over each
             batch is divided by it.
     """
 
@@ -39,25 +39,23 @@ class SequenceDataLoader:
         )
         self.items = dataset.interactions[dataset.iid_field].to(self.device)
         self.batch_size, self.batch_tokens = config["train_batch_size"], config["train_batch_tokens"]
-        num_targets = int(self.length.sum())
-        self.num_batches = -(
-            -num_targets // self.batch_tokens if self.batch_tokens else -len(self.start) // self.batch_size
-        )
-        self.targets_per_batch = num_targets / self.num_batches
+        self.num_batches = len(self._cut(torch.arange(len(self.start))))
+        self.targets_per_batch = int(self.length.sum()) / self.num_batches
 
     def __len__(self):
-        """Batches of an epoch; with ``train_batch_tokens`` the least number, since few fill it exactly."""
+        """Batches of an epoch; with ``train_batch_tokens`` in the order of the data set, other orders differ a little."""
         return self.num_batches
 
     def __iter__(self):
-        order = (
-            torch.randperm(len(self.start), generator=self.generator) if self.shuffle else torch.arange(len(self.start))
-        )
-        if self.batch_tokens:
-            sizes = _fill(self.length[order].tolist(), self.batch_tokens)
-        else:
-            sizes = self.batch_size
-        return map(self._batch, order.split(sizes))
+        order = torch.arange(len(self.start))
+        if self.shuffle:
+            order = torch.randperm(len(order), generator=self.generator)
+        return map(self._batch, self._cut(order))
+
+    def _cut(self, order):
+        if self.batch_tokens is None:
+            return order.split(self.batch_size)
+        return order.split(_fill(self.length[order].tolist(), self.batch_tokens))
 
     def _batch(self, rows):
         packing = Packing(self.length[rows], self.device)

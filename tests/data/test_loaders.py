@@ -19,11 +19,11 @@ def training_pairs(loader):
     """Item before and target of every position of an epoch."""
     pairs = []
     for batch in loader:
-        items, targets, length = batch["item_id_list"], batch["item_id"], batch["item_length"]
-        inside = torch.arange(items.shape[1]) < length.unsqueeze(1)
-        assert torch.equal(items != 0, inside) and torch.equal(targets != 0, inside)
-        assert torch.equal(items[:, 1:][inside[:, 1:]], targets[:, :-1][inside[:, 1:]])
-        pairs += list(zip(items[inside].tolist(), targets[inside].tolist()))
+        ends = batch.packing.lengths.cumsum(0).tolist()
+        assert batch.at_target is None and len(batch.items) == len(batch.target) == ends[-1]
+        inside = [row for row in range(ends[-1] - 1) if row + 1 not in ends]
+        assert torch.equal(batch.items[1:][inside], batch.target[inside])
+        pairs += list(zip(batch.items.tolist(), batch.target.tolist()))
     return pairs
 
 
@@ -57,6 +57,27 @@ def test_batches_hold_users_in_a_new_random_order_each_epoch_and_a_seed_fixes_th
     assert sorted(first) == sorted(second)
     assert epochs(1) == [first, second, third]
     assert epochs(2) != [first, second, third]
+
+
+@pytest.mark.parametrize("tokens_of_batch", [1, 4, 9, 30, 10_000])
+def test_batches_fill_a_budget_of_tokens_as_far_as_whole_sequences_do(config_for, tokens_of_batch):
+    rows = random_rows(users=40, longest=12)
+    _, (train, _, _) = loaders(config_for("SIGMA", rows, train_batch_tokens=tokens_of_batch))
+    batches = list(train)
+    for batch, following in zip(batches, [*batches[1:], None]):
+        assert len(batch.items) <= tokens_of_batch or len(batch.packing.lengths) == 1
+        assert following is None or len(batch.items) + following.packing.lengths[0] > tokens_of_batch
+    _, (of_users, _, _) = loaders(config_for("SIGMA", rows))
+    assert sorted(training_pairs(train)) == sorted(training_pairs(of_users))
+    assert len(train) == pytest.approx(len(batches), rel=0.2)
+    assert train.targets_per_batch * len(train) == pytest.approx(sum(len(batch.target) for batch in batches))
+
+
+def test_batches_hold_no_padding_and_only_indices_beside_the_items(config_for):
+    _, (train, _, _) = loaders(config_for("SIGMA", random_rows(users=40), train_batch_size=7))
+    assert len(train) == 6
+    assert [len(batch.packing.lengths) for batch in train] == [7] * 5 + [5]
+    assert all((batch.items > 0).all() and (batch.target > 0).all() for batch in train)
 
 
 def seen(history, num_rows):

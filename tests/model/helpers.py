@@ -1,14 +1,16 @@
-"""A SIGMA without files, and batches for it."""
+"""Models without files, and batches for them."""
+
+from functools import partial
 
 import torch
 from recbole.data.interaction import Interaction
 
-from recbole_sigma.model.sigma import SIGMA
+from recbole_sigma.model import MODELS
 
 NUM_ITEMS = 21  # the padding included
 MAX_LENGTH = 10
 
-# What RecBole's Config brings; fill_defaults adds properties/model/SIGMA.yaml.
+# What RecBole's Config brings; fill_defaults adds properties/model/<Model>.yaml.
 RECBOLE = {
     "USER_ID_FIELD": "user_id",
     "ITEM_ID_FIELD": "item_id",
@@ -32,7 +34,7 @@ SMALL = {
 
 
 class Catalog:
-    """What SIGMA asks of a data set."""
+    """What models ask of a data set."""
 
     def __init__(self, num_items):
         self.num_items = num_items
@@ -42,20 +44,24 @@ class Catalog:
         return self.num_items
 
 
-def build_sigma(num_items=NUM_ITEMS, **settings):
+def build(name, num_items=NUM_ITEMS, **settings):
     """A small model with its initial weights; no dropout unless asked for."""
-    return SIGMA({**RECBOLE, **SMALL, **settings}, Catalog(num_items))
+    return MODELS[name]({**RECBOLE, **SMALL, **settings}, Catalog(num_items))
 
 
-def random_sigma(seed=0, **settings):
+def build_random(name, seed=0, **settings):
     """A small model in float64 in which every parameter matters: none is zero, one, or small."""
     torch.manual_seed(seed)
-    model = build_sigma(**settings).double()
+    model = build(name, **settings).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, dtype=parameter.dtype)
         model.item_embedding.weight[0] = 0
     return model
+
+
+build_sigma = partial(build, "SIGMA")
+random_sigma = partial(build_random, "SIGMA")
 
 
 def pad(sequences, width=None):
