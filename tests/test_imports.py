@@ -13,7 +13,7 @@ LAYERS = [
     {"comparison"},
     {"quick_start"},
     {"trainer"},
-    {"data"},
+    {"data", "evaluation"},
     {"model"},
     {"config"},
     {"layers"},

@@ -264,28 +264,27 @@ class SIGMA(SequentialRecommender):
 
     def predict(self, interaction) -> Tensor:
         """Scores ``[B]`` of the item of each row after its sequence."""
-        users = self._users(interaction)
+        users = self.user_vectors(interaction)
         items = self.item_vectors[interaction[self.ITEM_ID]]
-        return (users @ items.unsqueeze(-1)).squeeze(-1).amax(1) / self._score_temperature
+        return (users @ items.unsqueeze(-1)).squeeze(-1).amax(1)
 
     def full_sort_predict(self, interaction) -> Tensor:
         """Scores ``[B, V]`` of every item after each sequence; column 0 is the padding."""
-        return losses.interest_scores(self._users(interaction), self.item_vectors) / self._score_temperature
+        return losses.interest_scores(self.user_vectors(interaction), self.item_vectors)
 
-    @property
-    def _score_temperature(self) -> float:
-        return self.temperature if self.scorer == "sequence" else self.interest_temperature
+    def user_vectors(self, interaction) -> Tensor:
+        """User vectors ``[B, K, D]`` after the last item, from the means (3.4); K = 1 for ``scorer: sequence``.
 
-    def _users(self, interaction) -> Tensor:
-        """User vectors ``[B, K, D]`` after the last item, from the means (3.4); K = 1 for ``scorer: sequence``."""
+        Divided by the temperature: the score of an item is the largest product of its vector with those of the user.
+        """
         item_seq = interaction[self.ITEM_SEQ]
         mask = item_seq != 0
         last = mask.sum(1).cumsum(0) - 1  # among the M items of the batch
         if self.scorer == "interests":
             mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(item_seq[mask]), mask)
-            return self.interest_decoder(mean[last])
+            return self.interest_decoder(mean[last]) / self.interest_temperature
         mean = self.mean_encoder(self.embed(item_seq), mask)  # z without noise
-        return self.decoder(mean, mask)[last].unsqueeze(1)
+        return self.decoder(mean, mask)[last].unsqueeze(1) / self.temperature
 
     def _training_sequences(self, interaction) -> tuple[Tensor, Tensor]:
         """Items and, at each position that has one, the next item: ``[B, T]`` twice."""
