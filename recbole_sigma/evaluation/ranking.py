@@ -56,12 +56,7 @@ def top_items(
             part = users[rows].to(dtype).transpose(0, 1)  # [K, b, D]
             best = _Ranked(part.new_empty(part.shape[1], 0), result.new_empty(part.shape[1], 0))
             for columns, pairs in zip(grid.columns, excluded_by_tile):
-                scores = _best_scores(part, items[columns])
-                if columns.start == 0:
-                    scores[:, 0] = -math.inf
-                if pairs is not None:
-                    scores[pairs] = -math.inf
-                best = best.merge(_candidates(scores, columns.start, k), k)
+                best = best.merge(_best_of_tile(part, items, columns, pairs, k), k)
             result[rows] = best.items
     return result
 
@@ -111,12 +106,19 @@ def _by_tile(excluded: tuple[Tensor, Tensor], grid: _Grid) -> Iterator[tuple[Ten
     return zip(*(index.split(sizes) for index in local))
 
 
-def _best_scores(users: Tensor, items: Tensor) -> Tensor:
-    """``[K, b, D]``, ``[v, D]`` to ``[b, v]``."""
-    scores = users[0] @ items.T
+def _best_of_tile(
+    users: Tensor, items: Tensor, columns: slice, excluded: tuple[Tensor, Tensor] | None, k: int
+) -> _Ranked:
+    """Candidates among these items ``[V, D]`` for users ``[K, b, D]``."""
+    tile = items[columns].T
+    scores = users[0] @ tile
     for vectors in users[1:]:
-        torch.maximum(scores, vectors @ items.T, out=scores)
-    return scores
+        torch.maximum(scores, vectors @ tile, out=scores)
+    if columns.start == 0:
+        scores[:, 0] = -math.inf
+    if excluded is not None:
+        scores[excluded] = -math.inf
+    return _candidates(scores, columns.start, k)
 
 
 def _candidates(scores: Tensor, first_item: int, k: int) -> _Ranked:
