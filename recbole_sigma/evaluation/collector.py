@@ -43,7 +43,7 @@ class TopItemsCollector(Collector):
 
     def get_data_struct(self):
         for name, parts in self.parts.items():
-            self.data_struct.set(name, torch.cat(parts))
+            self.data_struct.update_tensor(name, torch.cat(parts))
         self.parts.clear()
         return super().get_data_struct()
 
@@ -58,6 +58,8 @@ def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tenso
     Returns:
         ``[B, k + 1]``, integers.
     """
-    row, item = torch.stack([positive_row, positive_item]).unique(dim=1).to(items.device)
+    pairs = torch.stack([positive_row, positive_item]).unique(dim=1)
+    count = pairs[0].bincount(minlength=len(items)).to(items.device)
+    row, item = pairs.to(items.device)
     hits = torch.zeros_like(items).index_add_(0, row, (items[row] == item.unsqueeze(1)).to(items.dtype))
-    return torch.cat([hits, row.bincount(minlength=len(items)).unsqueeze(1)], 1)
+    return torch.cat([hits, count.unsqueeze(1)], 1)
