@@ -1,4 +1,4 @@
-"""What a safe run needs beyond RecBole's trainers: checkpoints of its own, exact losses, and a stop at NaN."""
+"""What a safe run needs beyond RecBole's trainers: own checkpoints, exact losses, a stop at NaN, ranking in tiles."""
 
 from __future__ import annotations
 
