@@ -1,4 +1,4 @@
-"""What a safe run needs beyond RecBole's trainers: checkpoints of its own, exact losses, and a stop at NaN."""
+"""What a safe run needs beyond RecBole's trainers: own checkpoints, exact losses, a stop at NaN, ranking in tiles."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from recbole_sigma import checkpoint
 from recbole_sigma.config import model_keys
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
+from recbole_sigma.evaluation import RankedItems, TopItemsCollector, rank_catalog
 from recbole_sigma.model import MODELS
 from recbole_sigma.precision import products
 from recbole_sigma.run_files import new_run_id
@@ -39,6 +40,7 @@ class SafeTrainer(Trainer):
         self.saved_model_file = os.path.join(self.checkpoint_dir, f"{run_id}.pth")
         self.pretrained_model_file = os.path.join(self.checkpoint_dir, f"pretrained-{run_id}.pth")
         self.test_batch_size = max(self.test_batch_size, PREDICTED_PAIRS)
+        self.eval_collector = TopItemsCollector(config)
         self.catalog = None
         self.epoch_seconds = []
         self.has_checkpoint = False
@@ -129,7 +131,21 @@ class SafeTrainer(Trainer):
     def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
         if load_best_model and eval_data:
             self.load_model(model_file or self.saved_model_file)
-        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        with torch.autocast(self.device.type, enabled=False):
+            return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+    def _full_sort_batch_eval(self, batched_data):
+        """Ranked items in the place of scores, where the metrics and the model allow it."""
+        if self.eval_collector.needs_scores:
+            return super()._full_sort_batch_eval(batched_data)
+        interaction, history, positive_user, positive_item = batched_data
+        try:
+            items = rank_catalog(
+                self.model, interaction.to(self.device), self.tot_item_num, max(self.config["topk"]), history
+            )
+        except NotImplementedError:  # predicts pairs of user and item only
+            return super()._full_sort_batch_eval(batched_data)
+        return interaction, RankedItems(items), positive_user, positive_item
 
     def load_model(self, path: str) -> None:
         """Put the parameters of a checkpoint into the model.

@@ -14,7 +14,7 @@ LAYERS = [
     {"comparison"},
     {"quick_start"},
     {"trainer"},
-    {"data"},
+    {"data", "evaluation"},
     {"model"},
     {"config"},
     {"layers"},

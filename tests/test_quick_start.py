@@ -120,7 +120,11 @@ def test_a_model_works_in_recboles_own_data_flow(settings, toy_path, tmp_path, m
 
 @pytest.mark.parametrize("model", MODELS)
 def test_predict_and_full_sort_rank_alike_in_an_evaluation(settings, model, monkeypatch):
-    """RecBole predicts every pair one by one for a model that cannot score the catalog at once."""
+    """RecBole predicts every pair one by one for a model that cannot score the catalog at once.
+
+    GAUC is a metric of all scores, for which no model is ranked by its vectors.
+    """
+    settings["metrics"] = ["Recall", "NDCG", "GAUC"]
     full = run_recbole_sigma(model, "toy", config_dict=settings)
 
     def cannot(self, interaction):

@@ -1,0 +1,65 @@
+"""What RecBole's metrics read, from ranked items instead of the scores of the whole catalog."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import torch
+from recbole.evaluator import Collector
+from torch import Tensor
+
+
+class RankedItems(NamedTuple):
+    """In the place of scores ``[B, V]``: the first ``max(topk)`` items of each row, best first."""
+
+    items: Tensor  # [B, k]
+
+
+class TopItemsCollector(Collector):
+    """Takes ``RankedItems`` where RecBole's collector takes scores, which it takes, too.
+
+    It makes of them what top-k metrics read: ``rec.items``, ``rec.topk`` and the counts of the training data.
+    """
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.parts = defaultdict(list)
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether a metric of this configuration reads more than the top items: GAUC, AUC, LogLoss and the like."""
+        return any(self.register.need(name) for name in ("rec.meanrank", "rec.score", "data.label"))
+
+    def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
+        if not isinstance(scores_tensor, RankedItems):
+            super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+            return
+        items = scores_tensor.items
+        if self.register.need("rec.items"):
+            self.parts["rec.items"].append(items)
+        if self.register.need("rec.topk"):
+            self.parts["rec.topk"].append(hits_and_positives(items, positive_u, positive_i))
+
+    def get_data_struct(self):
+        for name, parts in self.parts.items():
+            self.data_struct.update_tensor(name, torch.cat(parts))
+        self.parts.clear()
+        return super().get_data_struct()
+
+
+def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tensor) -> Tensor:
+    """RecBole's ``rec.topk``: whether each ranked item is a positive one of its row, and the number of those.
+
+    Args:
+        items: ``[B, k]``.
+        positive_row, positive_item: ``[P]``; a pair that comes twice counts once.
+
+    Returns:
+        ``[B, k + 1]``, integers.
+    """
+    pairs = torch.stack([positive_row, positive_item]).unique(dim=1)
+    count = pairs[0].bincount(minlength=len(items)).to(items.device)
+    row, item = pairs.to(items.device)
+    hits = torch.zeros_like(items).index_add_(0, row, (items[row] == item.unsqueeze(1)).to(items.dtype))
+    return torch.cat([hits, count.unsqueeze(1)], 1)

@@ -1,0 +1,175 @@
+"""Evaluations of the plugin's trainer against RecBole's trainer, evaluator and collector, to the last digit."""
+
+import sys
+
+import pytest
+import torch
+from recbole.evaluator.register import metric_information
+from recbole.utils import get_trainer, init_seed
+
+from recbole_sigma.config import Config
+from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.evaluation import collector, full_sort
+from recbole_sigma.trainer import trainer_class
+from tests.data.test_dataset import random_rows
+
+SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
+BY_MODEL = {"SIGMA": SMALL, "SASRec": SMALL}
+TOP_METRICS = [name for name, needs in metric_information.items() if {"rec.items", "rec.topk"} & set(needs)]
+SPLITS = {"one": {"LS": "valid_and_test"}, "several": {"RS": [0.6, 0.2, 0.2]}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """60 users and 400 items, most of them seen several times by a user."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "toy").mkdir()
+    rows = random_rows(users=60, items=400, longest=60)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float", *("\t".join(map(str, row)) for row in rows)]
+    (folder / "toy" / "toy.inter").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def evaluations(folder, tmp_path, monkeypatch):
+    """Results of the plugin's trainer and of RecBole's own, of the same model on the same rows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["program"])
+
+    def evaluations(model, **settings):
+        given = {"metrics": TOP_METRICS, "topk": [1, 3, 10], "valid_metric": "Recall@10", "metric_decimal_place": 12}
+        given.update(BY_MODEL.get(model, {}), data_path=str(folder), eval_batch_size=7, show_progress=False, **settings)
+        config = Config(model, "toy", config_dict=given)
+        train, _, test = prepare_data(config, create_dataset(config))
+        init_seed(0, True)
+        network = config.model_class(config, train.dataset)
+        network.calculate_loss(next(iter(train)))  # Pop counts here
+        results = []
+        for kind in (trainer_class(config), get_trainer(config["MODEL_TYPE"], config["model"])):
+            trainer = kind(config, network)
+            trainer.eval_collector.data_collect(train)
+            init_seed(0, True)
+            results.append(trainer.evaluate(test, load_best_model=False))
+        return results
+
+    return evaluations
+
+
+def count_ranked_batches(monkeypatch):
+    counted = []
+
+    def count(items, *positives):
+        counted.append(len(items))
+        return collector_of_hits(items, *positives)
+
+    collector_of_hits = collector.hits_and_positives
+    monkeypatch.setattr(collector, "hits_and_positives", count)
+    return counted
+
+
+def test_all_metrics_of_top_items_are_compared():
+    assert {"recall", "mrr", "ndcg", "hit", "map", "precision", "itemcoverage", "averagepopularity"} < set(TOP_METRICS)
+    assert {"shannonentropy", "giniindex", "tailpercentage"} < set(TOP_METRICS)
+    assert not {"gauc", "auc", "logloss", "mae", "rmse"} & set(TOP_METRICS)
+
+
+@pytest.mark.parametrize("remove_seen", [True, False])
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR", "Pop", "ItemKNN"])
+def test_metrics_of_top_items_are_those_of_recbole(evaluations, monkeypatch, model, split, remove_seen):
+    """Scores of Pop and ItemKNN are equal for many items."""
+    counted = count_ranked_batches(monkeypatch)
+    eval_args = {"split": SPLITS[split]}
+    ours, stock = evaluations(model, eval_args=eval_args, remove_seen=remove_seen)
+    assert ours == stock and len(ours) > len(TOP_METRICS)
+    assert sum(counted) >= 60 and max(counted) == 7
+
+
+def test_several_interests_are_ranked_alike(evaluations):
+    ours, stock = evaluations("SIGMA", scorer="interests", interest_temperature=0.5)
+    assert ours == stock
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
+def test_a_list_of_the_whole_catalog_ends_as_recboles(evaluations, model):
+    """Only items that are left out are open in their order, and none of them is a positive one."""
+    metrics = ["Recall", "MRR", "NDCG", "Hit", "MAP", "Precision"]
+    ours, stock = evaluations(model, metrics=metrics, topk=[1, 390], valid_metric="Recall@1")
+    assert ours == stock
+
+
+@pytest.mark.parametrize("model", ["SASRec", "BPR", "Pop"])
+def test_few_rows_at_a_time_give_the_same(evaluations, monkeypatch, model):
+    rows = []
+    predict = full_sort._top_of_rows
+    monkeypatch.setattr(full_sort, "SCORES_AT_ONCE", 1000)
+    monkeypatch.setattr(full_sort, "_top_of_rows", lambda *args: rows.append(args[2]) or predict(*args))
+    ours, stock = evaluations(model)
+    assert ours == stock
+    assert {part.stop - part.start for part in rows} == {2}
+
+
+@pytest.mark.parametrize("metrics", [["Recall", "GAUC"], ["GAUC"]])
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
+def test_metrics_of_all_scores_are_left_to_recbole(evaluations, monkeypatch, model, metrics):
+    counted = count_ranked_batches(monkeypatch)
+    ours, stock = evaluations(model, metrics=metrics, valid_metric="GAUC")
+    assert ours == stock and "gauc" in ours
+    assert not counted
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "BPR"])
+def test_sampled_candidates_are_left_to_recbole(evaluations, monkeypatch, model):
+    counted = count_ranked_batches(monkeypatch)
+    ours, stock = evaluations(model, eval_args={"mode": "uni20"})
+    assert ours == stock
+    assert not counted
+
+
+def test_a_model_that_predicts_pairs_only_is_left_to_recbole(evaluations, monkeypatch):
+    counted = count_ranked_batches(monkeypatch)
+    ours, stock = evaluations("NeuMF")
+    assert ours == stock
+    assert not counted
+
+
+def test_metrics_that_list_items_only_need_no_hits(evaluations):
+    ours, stock = evaluations("SASRec", metrics=["ItemCoverage", "GiniIndex"], valid_metric="ItemCoverage@10")
+    assert ours == stock
+
+
+def test_a_second_evaluation_does_not_remember_the_first(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = Config("SIGMA", "toy", config_dict={"data_path": str(folder), **SMALL})
+    train, valid, test = prepare_data(config, create_dataset(config))
+    trainer = trainer_class(config)(config, config.model_class(config, train.dataset))
+    alone = trainer.evaluate(test, load_best_model=False)
+    trainer.evaluate(valid, load_best_model=False)
+    assert trainer.evaluate(test, load_best_model=False) == alone
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec"])
+def test_an_evaluation_under_autocast_runs_in_float32(folder, tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    config = Config(model, "toy", config_dict={"data_path": str(folder), **SMALL})
+    train, _, test = prepare_data(config, create_dataset(config))
+    trainer = trainer_class(config)(config, config.model_class(config, train.dataset))
+    products = next(module for module in trainer.model.modules() if isinstance(module, torch.nn.Linear))
+    dtypes = set()
+    products.register_forward_hook(lambda module, given, output: dtypes.add(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        trainer.evaluate(test, load_best_model=False)
+    assert dtypes == {torch.float32}
+
+
+def test_hits_and_positives_are_those_of_a_dense_matrix():
+    torch.manual_seed(0)
+    for _ in range(20):
+        num_rows, num_items, k = (int(torch.randint(1, most, ())) for most in (9, 30, 9))
+        k = min(k, num_items)
+        items = torch.rand(num_rows, num_items).argsort(1)[:, :k]
+        positives = torch.randint(num_rows, (40,)), torch.randint(num_items, (40,))
+        dense = torch.zeros(num_rows, num_items, dtype=torch.int64)
+        dense[positives] = 1
+        expected = torch.cat([dense.gather(1, items), dense.sum(1, keepdim=True)], 1)
+        assert torch.equal(collector.hits_and_positives(items, *positives), expected)

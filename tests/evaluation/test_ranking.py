@@ -1,0 +1,140 @@
+"""The best items of a catalog against an argsort of all scores in float64."""
+
+import math
+
+import pytest
+import torch
+
+from recbole_sigma.evaluation import ranking, top_items
+
+
+def random_integers(*shape):
+    """Their products are exact in float32 as well, and many of them equal."""
+    return torch.randint(-30, 30, shape).float()
+
+
+def random_pairs(num_rows, num_items, share):
+    return torch.rand(num_rows, num_items).lt(share).nonzero(as_tuple=True)
+
+
+def all_scores(users, items, excluded=None):
+    scores = torch.einsum("bkd,vd->bkv", users.double(), items.double()).amax(1)
+    scores[:, 0] = -math.inf
+    if excluded is not None:
+        scores[excluded] = -math.inf
+    return scores
+
+
+def assert_best_first(found, scores):
+    """Items of the highest scores, no item twice; which of several equal ones come first is open."""
+    expected = scores.sort(1, descending=True).values[:, : found.shape[1]]
+    assert torch.equal(scores.gather(1, found), expected)
+    assert all(len(set(row)) == len(row) for row in found.tolist())
+
+
+@pytest.mark.parametrize("num_scores", [2**23, 1000])  # of a tile: all rows at once, or a few
+@pytest.mark.parametrize("seed", range(60))
+def test_any_shape_gives_the_items_of_an_argsort(monkeypatch, seed, num_scores):
+    monkeypatch.setattr(ranking, "TILE_SCORES", num_scores)
+    torch.manual_seed(seed)
+    num_rows, num_vectors, size = (int(torch.randint(1, most, ())) for most in (9, 5, 20))
+    num_items = int(torch.randint(1, (40, 400, 4000)[seed % 3], ()))
+    k = int(torch.randint(1, min(num_items, (8, 60, 4000)[seed // 3 % 3]) + 1, ()))
+    tile = (None, 32, 50, 256, 3000)[seed % 5]
+    users, items = random_integers(num_rows, num_vectors, size), random_integers(num_items, size)
+    excluded = random_pairs(num_rows, num_items, (0.0, 0.1, 0.9)[seed // 2 % 3])
+    excluded = tuple(index[torch.randperm(len(index))] for index in excluded)  # in no order, some twice
+    assert_best_first(top_items(users, items, k, excluded, tile), all_scores(users, items, excluded))
+
+
+@pytest.mark.parametrize("tile", [None, 64, 1024])
+def test_scores_without_ties_have_one_order(tile):
+    torch.manual_seed(0)
+    users, items = torch.randn(20, 3, 16).double(), torch.randn(3001, 16).double()
+    excluded = random_pairs(20, 3001, 0.2)
+    expected = all_scores(users, items, excluded).argsort(1, descending=True)[:, :25]
+    assert torch.equal(top_items(users, items, 25, excluded, tile), expected)
+
+
+@pytest.mark.parametrize("num_items", [31, 32, 33, 64, 65, 1000])
+@pytest.mark.parametrize("fewer", [0, 1])
+def test_a_list_as_long_as_the_catalog_ends_with_the_padding_and_the_excluded_items(num_items, fewer):
+    torch.manual_seed(0)
+    users, items = random_integers(5, 2, 8), random_integers(num_items, 8)
+    excluded = random_pairs(5, num_items, 0.5)
+    found = top_items(users, items, num_items - fewer, excluded, tile=32)
+    scores = all_scores(users, items, excluded)
+    assert_best_first(found, scores)
+    assert found.min() >= 0 and found.max() < num_items
+
+
+def test_a_row_whose_items_are_all_excluded_still_lists_items_of_the_catalog():
+    everything = torch.zeros(500, dtype=torch.int64), torch.arange(500)
+    found = top_items(torch.randn(2, 1, 4), torch.randn(500, 4), 9, everything)
+    assert len(set(found[0].tolist())) == 9 and found.max() < 500
+    assert 0 not in found[1]
+
+
+def test_equal_scores_are_all_ranked_once():
+    found = top_items(torch.ones(2, 1, 3), torch.ones(5000, 3), 40)
+    assert all(len(set(row) - {0}) == 40 for row in found.tolist())
+
+
+def test_an_infinite_score_is_first_and_no_number_is_above_it_as_in_topk():
+    items = torch.arange(3000).float().unsqueeze(1)
+    items[1234], items[77] = math.inf, math.nan
+    assert top_items(torch.ones(1, 1, 1), items, 3).tolist() == [[77, 1234, 2999]]
+
+
+@pytest.mark.parametrize("excluded", [None, (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))])
+def test_nothing_excluded_leaves_out_the_padding_only(excluded):
+    users, items = random_integers(3, 1, 4), random_integers(50, 4)
+    items[0] = 0
+    assert_best_first(top_items(users, items, 49, excluded), all_scores(users, items))
+
+
+def test_no_rows_give_no_lists():
+    assert top_items(torch.ones(0, 1, 3), torch.ones(100, 3), 7).shape == (0, 7)
+
+
+def test_products_run_in_float32_whatever_comes_in_and_under_autocast():
+    """Scores 1 and 1 + 2^-12 differ in float32 but not in bfloat16 or float16."""
+    users = torch.tensor([[[1.0, 2.0**-12]]])
+    items = torch.zeros(200, 2)
+    items[:, 0] = 1
+    items[150, 1] = 1
+    for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
+        assert top_items(users.to(dtype), items.to(dtype), 1).item() == 150
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert top_items(users, items, 1).item() == 150
+
+
+def test_the_arguments_stay_as_they_are_and_no_gradient_is_recorded():
+    users, items = torch.randn(3, 2, 4, requires_grad=True), torch.randn(90, 4, requires_grad=True)
+    before = users.detach().clone(), items.detach().clone()
+    assert not top_items(users, items, 5).requires_grad
+    assert torch.equal(users, before[0]) and torch.equal(items, before[1])
+
+
+PAIRS = torch.tensor([0, 1]), torch.tensor([3, 4])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"users": torch.ones(2, 4)}, r"users \[2, 4\], items \[10, 4\]; expected users \[B, K, D\]"),
+        ({"users": torch.ones(2, 1, 3)}, r"users \[2, 1, 3\], items \[10, 4\]; expected users \[B, K, D\]"),
+        ({"users": torch.ones(2, 0, 4)}, "expected at least one vector of a user"),
+        ({"k": 0}, "k is 0; expected 1 to 10"),
+        ({"k": 11}, "k is 11; expected 1 to 10"),
+        ({"tile": 31}, "tile is 31; expected at least 32"),
+        ({"excluded": (torch.tensor([0]), torch.tensor([3, 4]))}, r"rows \[1\] and items \[2\]; expected \[P\] twice"),
+        ({"excluded": (torch.tensor([0, 2]), torch.tensor([3, 4]))}, "rows are from 0 to 2; expected 0 to 1"),
+        ({"excluded": (torch.tensor([0, 1]), torch.tensor([-1, 4]))}, "items are from -1 to 4; expected 0 to 9"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(change, message):
+    arguments = {"users": torch.ones(2, 1, 4), "items": torch.ones(10, 4), "k": 3, "excluded": PAIRS}
+    top_items(**arguments)
+    with pytest.raises(ValueError, match=message):
+        top_items(**{**arguments, **change})
