@@ -44,6 +44,7 @@ class SafeTrainer(Trainer):
         self.catalog = None
         self.epoch_seconds = []
         self.has_checkpoint = False
+        self.epoch = self.train_step = 0
 
     def _build_optimizer(self, **kwargs):
         optimizer = super()._build_optimizer(**kwargs)
@@ -56,14 +57,14 @@ class SafeTrainer(Trainer):
         self.epoch, self.train_step = epoch_idx, 0
         start = perf_counter()
         if isinstance(train_data, SequenceDataLoader):
-            losses = self._train_on_sequences(train_data, show_progress)
+            losses = self.train_on_sequences(train_data, show_progress)
         else:
             losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.epoch_seconds.append(perf_counter() - start)
         self._check_parameters()
         return losses
 
-    def _train_on_sequences(self, loader: SequenceDataLoader, show_progress: bool) -> float:
+    def train_on_sequences(self, loader: SequenceDataLoader, show_progress: bool = False) -> float:
         """An epoch in which no step waits for a GPU; returns the sum of the losses of all steps."""
         self.model.train()
         batches = tqdm(loader, f"Train {self.epoch}", len(loader), ncols=100, disable=not show_progress)

@@ -1,0 +1,151 @@
+"""Seconds of a training epoch and of an evaluation, next to stock RecBole's SASRec through stock RecBole's own loader.
+
+Run from the root of the repository: ``python -m benchmarks.speed.training --help``. Every row is measured in a child
+process of its own, one in each of several rounds in which the rows take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.speed.reporting import (
+    ChildFailed,
+    describe_run,
+    markdown_table,
+    positive,
+    read_document,
+    replace_section,
+    run_child,
+    section_file,
+)
+
+SECTION = "training"
+ROUNDS = 3
+DATASETS = ("amazon-beauty", "ml-100k")
+STOCK_BATCHES = 12
+
+
+class Row(NamedTuple):
+    name: str
+    model: str
+    stock: bool = False
+    users: int = 256
+    precision: str = "auto"
+    settings: dict = {}
+
+
+BASELINE = Row("RecBole's SASRec, as installed", "SASRec", stock=True, settings={"detect_anomaly": True})
+ROWS = [
+    BASELINE,
+    Row("RecBole's SASRec, repaired", "SASRec", stock=True),
+    Row("SIGMA, 256 users a step", "SIGMA"),
+    Row("SIGMA, 256 users, float32", "SIGMA", precision="float32"),
+    Row("SIGMA, 32 users", "SIGMA", users=32),
+    Row("SASRecAP, 256 users", "SASRecAP"),
+    Row("SASRecAP, 32 users", "SASRecAP", users=32),
+]
+NOTE = f"""\
+D = 128, inner size 256, 2 heads, histories of at most 50; two layers in SASRec and SASRecAP, one in each of SIGMA's
+three Transformers; full softmax over the catalog in all losses; 256 rows a step in RecBole's SASRec. Products run in
+bfloat16 where the CPU multiplies it ("precision: auto") unless float32 is said; RecBole's SASRec runs in float32.
+RecBole is imported, with its own data set, loader, trainer and evaluator, and needs this plugin's repairs to run at
+all: its epoch is the time of {STOCK_BATCHES} batches, times their number. "As installed", autograd's anomaly detection
+is on, since RecBole turns it on for the whole process when it imports its sequential models; "repaired" is the same
+without. Epochs of the others are whole. An evaluation ranks the catalog for every user's validation item. Peak memory
+is that of the whole process. "Of the rate" is the time that the matrix products of the epoch need at the rate measured
+in the same process, in their type, over the time of the epoch. All are medians over {ROUNDS} rounds; ratios are medians
+of those within a round."""
+
+
+def main(words: list[str]) -> int:
+    arguments = parse(words)
+    machine = run_child("benchmarks.speed.machine", {"threads": arguments.threads, "quick": arguments.quick})
+    parts = [describe_run(machine, "benchmarks.speed.training", words, arguments.output), NOTE]
+    print("\n\n".join(parts), flush=True)
+    for dataset in arguments.datasets:
+        parts.append(report(dataset, machine["device"], arguments))
+        print(f"\n{parts[-1]}", flush=True)
+    if arguments.output:
+        section = "\n\n".join(["## Training and evaluation", *parts])
+        arguments.output.write_text(replace_section(read_document(arguments.output), SECTION, section), "utf-8")
+    return 0
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.training",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="one round of a few steps, to test the benchmark itself")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument("--datasets", nargs="+", default=DATASETS, metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets but ml-100k")
+    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="for the plugin's models")
+    parser.add_argument(
+        "--output",
+        type=partial(section_file, section=SECTION),
+        metavar="FILE",
+        help=f"Markdown file whose section {SECTION!r} to replace",
+    )
+    return parser.parse_args(words)
+
+
+def report(dataset: str, device: str, arguments: argparse.Namespace) -> str:
+    """The heading and the table of a data set."""
+    rounds: list[dict[str, dict]] = []
+    for _ in range(1 if arguments.quick else ROUNDS):
+        rounds.append({row.name: measured(row, dataset, device, arguments) for row in ROWS})
+    header = ["", "s an epoch", "of as installed", "of repaired", "targets / s", "of the rate", "peak MB"]
+    header += ["s an evaluation", "of as installed"]
+    lines = [[row.name, *cells([found[row.name] for found in rounds], rounds)] for row in ROWS]
+    return f"### {dataset}\n\n" + markdown_table(header, lines)
+
+
+def measured(row: Row, dataset: str, device: str, arguments: argparse.Namespace) -> dict:
+    settings = {
+        "row": row._asdict(),
+        "dataset": dataset,
+        "data_path": None if dataset == "ml-100k" or not arguments.data_path else str(arguments.data_path.resolve()),
+        "device": device,
+        "threads": arguments.threads,
+        "steps": STOCK_BATCHES if row.stock else 2 if arguments.quick else None,
+        "extra": arguments.settings,
+    }
+    if arguments.quick:
+        settings["steps"] = 2
+    return run_child("benchmarks.speed.training_row", settings)
+
+
+def cells(found: list[dict], rounds: list[dict[str, dict]]) -> list[str]:
+    """Medians over the rounds of one row, and of its ratios to the two stock rows."""
+
+    def ratio(key: str, stock: Row) -> str:
+        value = median(own[key] / others[stock.name][key] for own, others in zip(found, rounds))
+        return f"{value:.2f}" if value > 0.3 else f"1/{1 / value:.1f}"
+
+    def middle(value) -> float:
+        return median(map(value, found))
+
+    return [
+        f"{middle(lambda own: own['epoch']):,.1f}",
+        ratio("epoch", ROWS[0]),
+        ratio("epoch", ROWS[1]),
+        f"{middle(lambda own: own['targets'] / own['epoch']):,.0f}",
+        f"{middle(lambda own: own['operations'] / own['rate'] / own['epoch']):.0%}",
+        f"{max(own['memory'] for own in found):,.0f}",
+        f"{middle(lambda own: own['evaluation']):,.2f}",
+        ratio("evaluation", ROWS[0]),
+    ]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ChildFailed as error:
+        sys.exit(str(error))
