@@ -43,7 +43,7 @@ class SequenceDataLoader:
         self.targets_per_batch = int(self.length.sum()) / self.num_batches
 
     def __len__(self):
-        """Batches of an epoch; with ``train_batch_tokens`` in the data set's order, from which others differ a little."""
+        """Batches of an epoch; with ``train_batch_tokens``, about as many."""
         return self.num_batches
 
     def __iter__(self):
