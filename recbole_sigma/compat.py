@@ -13,6 +13,7 @@ import types
 import warnings
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 
@@ -177,6 +178,19 @@ def integers_of_random_state(module):
 # --------------------------------------------------------------------------------------------------- pandas
 
 
+_categories = ContextVar("categories", default=False)
+
+
+@contextmanager
+def tokens_as_categories():
+    """While inside, ``fast_csv`` keeps each different token of a column once instead of a string for every row."""
+    before = _categories.set(True)
+    try:
+        yield
+    finally:
+        _categories.reset(before)
+
+
 @repair("data.dataset.dataset")
 def fast_csv(module):
     """data/dataset/dataset.py:486: atomic files are read by pandas' python engine, 28 times slower than the C one,
@@ -188,6 +202,9 @@ def fast_csv(module):
         delimiter = kwargs.get("delimiter") or ""
         if kwargs.get("engine") == "python" and len(delimiter) == 1 and delimiter.isascii():
             kwargs.update(engine="c", **exact)
+            if _categories.get():
+                tokens = {name: "category" for name in kwargs["usecols"] if name.endswith(":token")}
+                kwargs["dtype"] = {**kwargs["dtype"], **tokens}
         return read(*args, **kwargs)
 
     _overlay(module, "pd", read_csv=read_csv)
