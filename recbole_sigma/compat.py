@@ -178,17 +178,17 @@ def integers_of_random_state(module):
 # --------------------------------------------------------------------------------------------------- pandas
 
 
-_categories = ContextVar("categories", default=False)
+_reader = ContextVar("reader", default=None)
 
 
 @contextmanager
-def tokens_as_categories():
-    """While inside, ``fast_csv`` keeps each different token of a column once instead of a string for every row."""
-    before = _categories.set(True)
+def reading_with(reader):
+    """While inside, what ``fast_csv`` would have pandas read is read by ``reader(pandas.read_csv, path, ...)``."""
+    before = _reader.set(reader)
     try:
         yield
     finally:
-        _categories.reset(before)
+        _reader.reset(before)
 
 
 @repair("data.dataset.dataset")
@@ -202,9 +202,8 @@ def fast_csv(module):
         delimiter = kwargs.get("delimiter") or ""
         if kwargs.get("engine") == "python" and len(delimiter) == 1 and delimiter.isascii():
             kwargs.update(engine="c", **exact)
-            if _categories.get():
-                tokens = {name: "category" for name in kwargs["usecols"] if name.endswith(":token")}
-                kwargs["dtype"] = {**kwargs["dtype"], **tokens}
+            if _reader.get() is not None:
+                return _reader.get()(read, *args, **kwargs)
         return read(*args, **kwargs)
 
     _overlay(module, "pd", read_csv=read_csv)

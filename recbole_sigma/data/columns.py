@@ -2,10 +2,69 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Callable
 
 import numpy as np
 import pandas as pd
+
+ROWS = 1 << 20
+"""Rows of a file of which the strings are in memory at once."""
+
+
+def read_columns(read_csv: Callable, path: str, *, dtype: dict, **settings) -> pd.DataFrame:
+    """Read an atomic file as ``read_csv`` does, but tokens as categories, whose codes come from block after block."""
+    dtype = {name: "category" if name.endswith(":token") else kind for name, kind in dtype.items()}
+    with read_csv(path, dtype=dtype, chunksize=ROWS, low_memory=False, **settings) as blocks:
+        block = next(blocks)
+        most = _most_rows(path) if len(block) == ROWS else len(block)
+        columns = {
+            name: (_Tokens if is_categorical(block[name]) else _Values)(block[name].dtype, most) for name in block
+        }
+        while block is not None:
+            for name, column in columns.items():
+                column.append(block[name])
+            block = next(blocks, None)
+    return pd.DataFrame({name: column.whole() for name, column in columns.items()}, copy=False)
+
+
+def _most_rows(path: str) -> int:
+    with open(path, "rb") as file:
+        return 1 + sum(block.count(b"\n") + block.count(b"\r") for block in iter(partial(file.read, ROWS), b""))
+
+
+class _Values:
+    """A column that is put together from blocks, in an array that is allocated once."""
+
+    def __init__(self, dtype, most: int):
+        self.array = np.empty(most, dtype=dtype)
+        self.length = 0
+
+    def append(self, block: pd.Series) -> None:
+        start, self.length = self.length, self.length + len(block)
+        self.array[start : self.length] = self.values_of(block)
+
+    def values_of(self, block: pd.Series) -> np.ndarray:
+        return block.to_numpy()
+
+    def whole(self) -> np.ndarray | pd.Categorical:
+        return self.array[: self.length]
+
+
+class _Tokens(_Values):
+    """A column of tokens, as codes."""
+
+    def __init__(self, dtype, most: int):
+        super().__init__(np.int32, most)
+        self.tokens = pd.Index([], dtype=object)
+
+    def values_of(self, block: pd.Series) -> np.ndarray:
+        own = block.cat.categories.astype(object)
+        self.tokens = self.tokens.append(own[self.tokens.get_indexer(own) < 0])
+        return np.append(self.tokens.get_indexer(own), -1)[block.cat.codes]
+
+    def whole(self) -> pd.Categorical:
+        return pd.Categorical.from_codes(super().whole(), self.tokens)
 
 
 def is_categorical(column: pd.Series) -> bool:
@@ -15,7 +74,7 @@ def is_categorical(column: pd.Series) -> bool:
 def token_codes(column: pd.Series) -> tuple[np.ndarray, pd.Index]:
     """Integers ``[N]``, -1 where a token is missing, and the tokens ``[T]`` they stand for."""
     if is_categorical(column):
-        return column.cat.codes.to_numpy(), column.cat.categories.astype(object)
+        return column.array.codes, column.cat.categories.astype(object)
     codes, tokens = pd.factorize(column)
     return codes, pd.Index(tokens, dtype=object)
 

@@ -15,11 +15,17 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, ModelType
 from torch import Tensor
 
-from recbole_sigma.compat import tokens_as_categories
+from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
-from recbole_sigma.data.columns import TokenCounts, ids_by_first_appearance, is_categorical, rows_within_counts
-from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, stable_order
+from recbole_sigma.data.columns import (
+    TokenCounts,
+    ids_by_first_appearance,
+    is_categorical,
+    read_columns,
+    rows_within_counts,
+)
+from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
 from recbole_sigma.data.rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
 from recbole_sigma.data.sequences import gather_padded
 from recbole_sigma.errors import DataError, RecBoleSigmaError
@@ -70,7 +76,7 @@ class OrderedDataset(Dataset):
         try:
             if source not in HAVE_CATEGORIES:
                 return super()._load_feat(filepath, source)
-            with tokens_as_categories():
+            with reading_with(read_columns):
                 return super()._load_feat(filepath, source)
         except ValueError as error:  # of pandas: ParserError and UnicodeDecodeError are of this kind
             raise explain_failure(filepath, *layout, error) from error
@@ -252,7 +258,8 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
     def data_augmentation(self):
         """Turn the interactions into rows, one for each that has a history."""
         self._aug_presets()
-        self.inter_feat._reindex(torch.from_numpy(stable_order(self.inter_feat[self.uid_field].numpy())))
+        by_user, _ = sort_rows(self.inter_feat[self.uid_field].numpy(), self.user_num)
+        self.inter_feat._reindex(torch.from_numpy(by_user.astype(np.int64)))
         self.interactions = self.inter_feat
         user = self.interactions[self.uid_field]
         self.first_of_user = torch.searchsorted(user, torch.arange(self.user_num))

@@ -6,6 +6,7 @@ from typing import Iterator, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 
 class Groups(NamedTuple):
@@ -21,26 +22,30 @@ class Groups(NamedTuple):
         return iter(np.split(self.rows, self.length.cumsum()[:-1]))
 
     def split(self, counts: np.ndarray) -> list[np.ndarray]:
-        """Row numbers of each part, which has the next ``counts[g, part]`` rows of each group: ``[G, P]`` -> P arrays."""
+        """Row numbers of each part, which has the next ``counts[g, part]`` rows of each group: ``[G, P]``."""
         num_groups, num_parts = counts.shape
         part = np.repeat(np.tile(np.arange(num_parts, dtype=np.int8), num_groups), counts.ravel())
-        return [self.rows[part == number] for number in range(num_parts)]
+        return [self.rows[part == number].astype(np.int64) for number in range(num_parts)]
 
 
 def group_rows(key: np.ndarray) -> Groups:
     """Group rows by small integers ``[N]``."""
     appearing = pd.unique(key)
-    number = np.empty(key.max(initial=0) + 1, dtype=np.uint32)
-    number[appearing] = np.arange(len(appearing), dtype=np.uint32)
-    group = number[key]
-    return Groups(stable_order(group), np.bincount(group, minlength=len(appearing)))
+    number = np.zeros(key.max(initial=0) + 1, dtype=np.int32)
+    number[appearing] = np.arange(len(appearing))
+    return Groups(*sort_rows(number[key], len(appearing)))
 
 
-def stable_order(key: np.ndarray) -> np.ndarray:
-    """Row numbers that sort integers from 0 to 2**32 - 1, equal ones in their order, in linear time."""
-    low, high = key.astype(np.uint16), (key >> 16).astype(np.uint16)  # numpy has a radix sort for 16 bits only
-    order = np.argsort(low, kind="stable")
-    return order[np.argsort(high[order], kind="stable")] if high.any() else order
+def sort_rows(key: np.ndarray, num_keys: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows by integers ``[N]`` below ``num_keys``, equal ones in their order, in linear time.
+
+    Returns:
+        Row numbers ``[N]``, and how often each key occurs.
+    """
+    mark = np.ones(len(key), dtype=np.int8)
+    rows = np.arange(len(key), dtype=np.int32)
+    by_key = sparse.coo_matrix((mark, (key, rows)), shape=(num_keys, len(key))).tocsr()
+    return by_key.indices, np.diff(by_key.indptr)
 
 
 def leave_out_counts(length: np.ndarray, num_held_out: int) -> np.ndarray:
