@@ -8,18 +8,20 @@ from typing import Callable
 import numpy as np
 import pandas as pd
 
-ROWS = 1 << 20
+ROWS = 1 << 21
 """Rows of a file of which the strings are in memory at once."""
 
 
-def read_columns(read_csv: Callable, path: str, *, dtype: dict, **settings) -> pd.DataFrame:
-    """Read an atomic file as ``read_csv`` does, but tokens as categories, whose codes come from block after block."""
-    dtype = {name: "category" if name.endswith(":token") else kind for name, kind in dtype.items()}
-    with read_csv(path, dtype=dtype, chunksize=ROWS, low_memory=False, **settings) as blocks:
+def read_columns(read_csv: Callable, path: str, **settings) -> pd.DataFrame:
+    """Read an atomic file as ``read_csv`` does, block by block, and tokens as categories.
+
+    Categories are made here: those that pandas 3.1 reads are numbers where all tokens of a column look like numbers.
+    """
+    with read_csv(path, chunksize=ROWS, low_memory=False, **settings) as blocks:
         block = next(blocks)
         most = _most_rows(path) if len(block) == ROWS else len(block)
         columns = {
-            name: (_Tokens if is_categorical(block[name]) else _Values)(block[name].dtype, most) for name in block
+            name: _Tokens(most) if name.endswith(":token") else _Values(most, block[name].dtype) for name in block
         }
         while block is not None:
             for name, column in columns.items():
@@ -30,13 +32,13 @@ def read_columns(read_csv: Callable, path: str, *, dtype: dict, **settings) -> p
 
 def _most_rows(path: str) -> int:
     with open(path, "rb") as file:
-        return 1 + sum(block.count(b"\n") + block.count(b"\r") for block in iter(partial(file.read, ROWS), b""))
+        return 1 + sum(block.count(b"\n") + block.count(b"\r") for block in iter(partial(file.read, 1 << 22), b""))
 
 
 class _Values:
     """A column that is put together from blocks, in an array that is allocated once."""
 
-    def __init__(self, dtype, most: int):
+    def __init__(self, most: int, dtype):
         self.array = np.empty(most, dtype=dtype)
         self.length = 0
 
@@ -52,16 +54,19 @@ class _Values:
 
 
 class _Tokens(_Values):
-    """A column of tokens, as codes."""
+    """A column of tokens, as codes in the order in which they first appear."""
 
-    def __init__(self, dtype, most: int):
-        super().__init__(np.int32, most)
+    def __init__(self, most: int):
+        super().__init__(most, np.int32)
         self.tokens = pd.Index([], dtype=object)
 
     def values_of(self, block: pd.Series) -> np.ndarray:
-        own = block.cat.categories.astype(object)
-        self.tokens = self.tokens.append(own[self.tokens.get_indexer(own) < 0])
-        return np.append(self.tokens.get_indexer(own), -1)[block.cat.codes]
+        codes, own = pd.factorize(block.to_numpy())
+        code_of_own = self.tokens.get_indexer(own)
+        new = code_of_own < 0
+        code_of_own[new] = len(self.tokens) + np.arange(new.sum())
+        self.tokens = self.tokens.append(pd.Index(own[new], dtype=object))
+        return np.append(code_of_own, -1)[codes]
 
     def whole(self) -> pd.Categorical:
         return pd.Categorical.from_codes(super().whole(), self.tokens)
