@@ -24,9 +24,9 @@ def peak_memory(call: Callable[[], object], device: str) -> float:
         before = torch.cuda.memory_allocated()
         call()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    before = _high_water_mark()
+    before = high_water_mark()
     call()
-    return (_high_water_mark() - before) / 1e6
+    return (high_water_mark() - before) / 1e6
 
 
 def times(call: Callable[[], object], device: str, seconds: float, most: int) -> list[float]:
@@ -53,7 +53,8 @@ def matrix_rate(dtype: torch.dtype, device: str, size: int) -> float:
     return 2 * size**3 / 1e6 / min(times(multiply, device, seconds=2, most=20))
 
 
-def _high_water_mark() -> int:
+def high_water_mark() -> int:
+    """The most bytes that the process has held so far."""
     return RSS_UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
