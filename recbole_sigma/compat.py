@@ -13,6 +13,7 @@ import types
 import warnings
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 
@@ -177,6 +178,19 @@ def integers_of_random_state(module):
 # --------------------------------------------------------------------------------------------------- pandas
 
 
+_reader = ContextVar("reader", default=None)
+
+
+@contextmanager
+def reading_with(reader):
+    """While inside, what ``fast_csv`` would have pandas read is read by ``reader(pandas.read_csv, path, ...)``."""
+    before = _reader.set(reader)
+    try:
+        yield
+    finally:
+        _reader.reset(before)
+
+
 @repair("data.dataset.dataset")
 def fast_csv(module):
     """data/dataset/dataset.py:486: atomic files are read by pandas' python engine, 28 times slower than the C one,
@@ -188,6 +202,8 @@ def fast_csv(module):
         delimiter = kwargs.get("delimiter") or ""
         if kwargs.get("engine") == "python" and len(delimiter) == 1 and delimiter.isascii():
             kwargs.update(engine="c", **exact)
+            if _reader.get() is not None:
+                return _reader.get()(read, *args, **kwargs)
         return read(*args, **kwargs)
 
     _overlay(module, "pd", read_csv=read_csv)

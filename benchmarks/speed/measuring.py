@@ -54,7 +54,7 @@ def matrix_rate(dtype: torch.dtype, device: str, size: int) -> float:
 
 
 def high_water_mark() -> int:
-    """Bytes of memory that the process has had at its worst moment."""
+    """The most bytes that the process has held so far."""
     return RSS_UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

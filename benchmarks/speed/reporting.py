@@ -21,10 +21,13 @@ class ChildFailed(Exception):
     """A child process ended without a result; the message says why in one line."""
 
 
-def run_child(module: str, arguments: dict) -> dict:
-    """What ``python -m module`` prints as JSON in its last line, given ``arguments`` as JSON."""
+def run_child(module: str, arguments: dict, seconds: float | None = None) -> dict:
+    """What ``python -m module`` prints as JSON in its last line, given ``arguments`` as JSON, in so many seconds."""
     command = [sys.executable, "-m", module, json.dumps(arguments)]
-    child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise ChildFailed(f"stopped after {seconds:,.0f} s") from None
     if child.returncode < 0:
         raise ChildFailed(f"killed by {signal.Signals(-child.returncode).name}")
     if child.returncode > 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from itertools import islice
+from typing import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pandas as pd
 from recbole_sigma.errors import DataError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
+BLOCK, ROWS = 1 << 22, 1 << 18
+"""Bytes and rows that are in memory at once."""
 
 
 def check_atomic_file(path: str, separator: str, encoding: str | None = None) -> None:
@@ -22,11 +25,11 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
         DataError: naming the file and the line.
     """
     with open(path, "rb") as file:
-        content = file.read()
-    if content.startswith(codecs.BOM_UTF8) and encoding != "utf-8-sig":
+        first_line = file.readline()
+    if first_line.startswith(codecs.BOM_UTF8) and encoding != "utf-8-sig":
         raise DataError(f"{path}, line 1: starts with a byte order mark; set encoding: utf-8-sig, or remove it")
     try:
-        header = content.split(b"\n", 1)[0].decode(encoding or "utf-8").rstrip("\r")
+        header = first_line.decode(encoding or "utf-8").rstrip("\r\n")
     except (UnicodeDecodeError, LookupError) as error:
         raise DataError(f"{path}, line 1: not {encoding or 'UTF-8'} text ({error}); set encoding") from error
     columns = header.split(separator)
@@ -39,37 +42,60 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
             )
     if len(set(columns)) < len(columns):
         raise DataError(f"{path}, line 1: a column stands there twice: {header}")
-    if len(separator) == 1 and b'"' not in content:
-        _check_column_counts(path, content, separator.encode(), len(columns))
+    if len(separator) == 1:
+        wrong = _first_wrong_line(path, separator.encode(), len(columns))
+        if wrong is not None:
+            line, count = wrong
+            raise DataError(f"{path}, line {line}: {count} columns; expected {len(columns)} as in the header")
 
 
-def _check_column_counts(path: str, content: bytes, separator: bytes, num_columns: int) -> None:
-    data = np.frombuffer(content.rstrip(b"\r\n"), dtype=np.uint8)
-    newlines = np.flatnonzero(data == ord("\n"))
-    separators_before = np.searchsorted(np.flatnonzero(data == ord(separator)), np.append(newlines, len(data)))
+def _first_wrong_line(path: str, separator: bytes, num_columns: int) -> tuple[int, int] | None:
+    """Number of the first line with another number of columns, and that number; None too where there are quotes."""
+    num_lines, wrong = 0, None
+    for block in _whole_lines(path):
+        if b'"' in block:
+            return None
+        if wrong is None:
+            counts, blank = _columns_of_lines(np.frombuffer(block, dtype=np.uint8), ord(separator))
+            found = np.flatnonzero((counts != num_columns) & ~blank)  # pandas skips blank lines
+            if len(found):
+                wrong = num_lines + int(found[0]) + 1, int(counts[found[0]])
+            num_lines += len(counts)
+    return wrong
+
+
+def _whole_lines(path: str) -> Iterator[bytes]:
+    """The content of a file in blocks that end where a line does."""
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            yield block + file.readline()
+
+
+def _columns_of_lines(data: np.ndarray, separator: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number of columns of each line, and whether it is blank."""
+    ends = np.flatnonzero(data == ord("\n"))
+    if data[-1] != ord("\n"):
+        ends = np.append(ends, len(data))
+    separators_before = np.searchsorted(np.flatnonzero(data == separator), ends)
     counts = np.diff(separators_before, prepend=0) + 1
-    starts = np.append(0, newlines + 1)
-    # pandas skips blank lines.
-    blank = (np.append(newlines, len(data)) - starts <= 1) & (counts == 1)
-    wrong = np.flatnonzero((counts != num_columns) & ~blank)
-    if len(wrong):
-        line = wrong[0]
-        raise DataError(f"{path}, line {line + 1}: {counts[line]} columns; expected {num_columns} as in the header")
+    return counts, (np.diff(ends, prepend=-1) <= 2) & (counts == 1)
 
 
 def explain_failure(path: str, separator: str, encoding: str | None, error: Exception) -> DataError:
     """The error to raise when pandas could not read a file: with the line of the first float that is none, if any."""
     engine = "c" if len(separator) == 1 else "python"
+    layout = {"sep": separator, "encoding": encoding, "engine": engine, "skip_blank_lines": False}
     try:
-        text = pd.read_csv(path, sep=separator, dtype=str, encoding=encoding, engine=engine, skip_blank_lines=False)
+        with pd.read_csv(path, dtype=str, chunksize=ROWS, **layout) as reader:
+            for rows in reader:
+                for column in rows.columns[rows.columns.str.endswith(":float")]:
+                    wrong = rows[column].notna() & pd.to_numeric(rows[column], errors="coerce").isna()
+                    if wrong.any():
+                        line, value = wrong.idxmax() + 2, rows[column][wrong.idxmax()]
+                        name = column.rpartition(":")[0]
+                        return DataError(f"{path}, line {line}: {name} is {value!r}; expected a number")
     except ValueError:
-        return DataError(f"{path} cannot be read: {error}")
-    for column in text.columns[text.columns.str.endswith(":float")]:
-        wrong = text[column].notna() & pd.to_numeric(text[column], errors="coerce").isna()
-        if wrong.any():
-            line = wrong.to_numpy().argmax()
-            value = text[column].iloc[line]
-            return DataError(f"{path}, line {line + 2}: {column.rpartition(':')[0]} is {value!r}; expected a number")
+        pass  # then it is not a float that pandas cannot read
     return DataError(f"{path} cannot be read: {error}")
 
 

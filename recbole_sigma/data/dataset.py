@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import importlib
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
-from recbole.utils import ModelType
+from recbole.data.interaction import Interaction
+from recbole.utils import FeatureSource, ModelType
 from torch import Tensor
 
+from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
-from recbole_sigma.data.sequences import gather_padded, segment_starts
+from recbole_sigma.data.columns import (
+    TokenCounts,
+    ids_by_first_appearance,
+    is_categorical,
+    read_columns,
+    rows_within_counts,
+)
+from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
+from recbole_sigma.data.rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
+from recbole_sigma.data.sequences import gather_padded
 from recbole_sigma.errors import DataError, RecBoleSigmaError
 from recbole_sigma.settings import nearest
-
-TARGET_INDEX = "target:index"  # no column of a file can have this name
-"""Field of a row of a sequential data set: where its target stands in ``dataset.interactions``."""
 
 READS_PADDED_ROWS = {"DIEN", "FEARec"}
 """Models of RecBole that read the padded rows of the whole data set at once."""
 
+HAVE_CATEGORIES = (FeatureSource.INTERACTION, FeatureSource.USER, FeatureSource.ITEM)
+"""Files whose tokens are held as categories until they have ids; RecBole turns those of others into sets."""
+
 
 class OrderedDataset(Dataset):
-    """A data set of RecBole whose interactions follow each other in time exactly.
+    """A data set of RecBole whose interactions follow each other in time exactly, loaded in linear time.
 
     RecBole sorts by timestamps rounded to float32, steps of 64 seconds today (RecBole #2204). Here the rows are
-    in the order of the unrounded values before the conversion; RecBole's own sort is stable and rounding is
+    in the order of the unrounded values after the conversion; RecBole's own sort is stable and rounding is
     monotonic, so that it keeps this order. Equal times keep the order of the file.
+
+    Tokens are read as categories, and ids, counts and splits come from their codes, where RecBole has a string or a
+    Python loop for every row; the result is the same.
     """
 
     def _load_data(self, token, dataset_path):
@@ -53,10 +68,16 @@ class OrderedDataset(Dataset):
         super()._load_inter_feat(token, dataset_path)
 
     def _load_feat(self, filepath, source):
+        load_col, _ = self._get_load_and_unload_col(source)
+        if load_col == set():
+            return None
         layout = self.config["field_separator"], self.config["encoding"]
         check_atomic_file(filepath, *layout)
         try:
-            return super()._load_feat(filepath, source)
+            if source not in HAVE_CATEGORIES:
+                return super()._load_feat(filepath, source)
+            with reading_with(read_columns):
+                return super()._load_feat(filepath, source)
         except ValueError as error:  # of pandas: ParserError and UnicodeDecodeError are of this kind
             raise explain_failure(filepath, *layout, error) from error
 
@@ -112,15 +133,35 @@ class OrderedDataset(Dataset):
         self._require_rows(f"val_interval = {self.config['val_interval']} removed the last of them")
 
     def _filter_inter_by_user_or_item(self):
+        if self.user_feat is None and self.item_feat is None:
+            return
         super()._filter_inter_by_user_or_item()
         self._require_rows("filter_inter_by_user_or_item: no user or item of theirs is in the .user or .item file")
 
     def _filter_by_inter_num(self):
-        super()._filter_by_inter_num()
+        """As RecBole does it: users and items whose counts are in none of the intervals go at once, again and again."""
+        users = self._token_counts(self.uid_field, self.user_feat, "user_inter_num_interval")
+        items = self._token_counts(self.iid_field, self.item_feat, "item_inter_num_interval")
+        left = rows_within_counts(users, items)
+        if not left.all():
+            self.inter_feat = self.inter_feat[left]
+        if self.user_feat is not None:
+            self.user_feat = self.user_feat[users.features_left]
+        if self.item_feat is not None:
+            self.item_feat = self.item_feat[items.features_left]
         intervals = ", ".join(
             f"{key} = {self.config[key]}" for key in ("user_inter_num_interval", "item_inter_num_interval")
         )
         self._require_rows(f"{intervals} removed the last of them")
+
+    def _token_counts(self, field: str, feat: pd.DataFrame | None, setting: str) -> TokenCounts:
+        intervals = self._parse_intervals_str(self.config[setting])
+        return TokenCounts(
+            self.inter_feat[field],
+            None if feat is None else feat[field],
+            partial(self._within_intervals, intervals=intervals) if intervals else None,
+            intervals[0][1] if intervals else 0,
+        )
 
     def _require_rows(self, reason: str) -> None:
         if self.inter_feat.empty:
@@ -134,24 +175,77 @@ class OrderedDataset(Dataset):
             self._sort_exactly()  # RecBole's sort is not stable
         self.inter_feat = self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
 
-    def _change_feat_format(self):
-        if self._in_time_order and isinstance(self.inter_feat, pd.DataFrame):
-            self._sort_exactly()
-        super()._change_feat_format()
+    def _remap(self, remap_list):
+        if not all(is_categorical(feat[field]) for feat, field, _ in remap_list):
+            for feat, field, _ in remap_list:
+                if is_categorical(feat[field]):
+                    feat[field] = feat[field].astype(object)
+            return super()._remap(remap_list)
+        if remap_list:
+            ids, tokens = ids_by_first_appearance([feat[field] for feat, field, _ in remap_list])
+            token_id = {token: id_ for id_, token in enumerate(tokens)}
+            for feat, field, _ in remap_list:
+                feat[field] = ids.pop(0)
+                self.field2id_token.setdefault(field, tokens)
+                self.field2token_id.setdefault(field, token_id)
+
+    def _dataframe_to_interaction(self, data):
+        """Convert a file's frame, column by column, of which interactions are put in the exact order of time."""
+        order = None
+        if data is self.inter_feat and self._in_time_order:
+            times = data[self.time_field].to_numpy()
+            if not (times[1:] >= times[:-1]).all():
+                order = torch.from_numpy(np.argsort(times, kind="stable"))
+        columns = {}
+        for field in list(data):
+            column = super()._dataframe_to_interaction(data[[field]])[field]
+            del data[field]
+            columns[field] = column if order is None else column[order]
+        return Interaction(columns)
 
     def _sort_exactly(self) -> None:
         self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable", ignore_index=True)
 
+    @property
+    def avg_actions_of_users(self):
+        return self._mean_count(self.uid_field)
+
+    @property
+    def avg_actions_of_items(self):
+        return self._mean_count(self.iid_field)
+
+    def _mean_count(self, field: str) -> np.float64:
+        count = np.bincount(np.asarray(self.inter_feat[field]))
+        return count[count > 0].mean()
+
+    def _grouped_index(self, group_by_list):
+        return group_rows(group_by_list)
+
     def _split_index_by_leave_one_out(self, grouped_index, leave_one_num):
         """As in a sequential data set, a user's first interaction is never held out, whatever the model."""
+        length = grouped_index.length
         if isinstance(self, SequentialDataset) or not self._in_time_order:
-            return super()._split_index_by_leave_one_out(grouped_index, leave_one_num)
-        grouped_index = list(grouped_index)
-        parts = super()._split_index_by_leave_one_out(
-            [index[1:] for index in grouped_index if index[1:]], leave_one_num
-        )
-        parts[0] += [index[0] for index in grouped_index]
-        return parts
+            return _indices(grouped_index.split(leave_out_counts(length, leave_one_num)))
+        counts = np.column_stack([np.ones_like(length), leave_out_counts(length - 1, leave_one_num)])
+        first, rest, *held_out = grouped_index.split(counts)
+        return _indices([np.append(rest, first), *held_out])
+
+    def split_by_ratio(self, ratios, group_by=None):
+        ratios = [ratio / sum(ratios) for ratio in ratios]
+        if group_by is None:
+            groups = Groups(np.arange(len(self)), np.array([len(self)]))
+        else:
+            groups = self._grouped_index(self.inter_feat[group_by].numpy())
+        lengths, group_of_length = np.unique(groups.length, return_inverse=True)
+        ends = [[*self._calcu_split_ids(length, ratios), length] for length in lengths]
+        counts = np.diff(ends, axis=1, prepend=0)[group_of_length]
+        self._drop_unused_col()
+        return [self.copy(self.inter_feat[index]) for index in _indices(groups.split(counts))]
+
+
+def _indices(rows: list[np.ndarray]) -> list[tuple[Tensor]]:
+    """What indexes an ``Interaction`` with row numbers, of which it would make lists if they came as they are."""
+    return [(torch.from_numpy(numbers),) for numbers in rows]
 
 
 class SequenceDataset(OrderedDataset, SequentialDataset):
@@ -164,30 +258,37 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
     def data_augmentation(self):
         """Turn the interactions into rows, one for each that has a history."""
         self._aug_presets()
-        self.sort(by=[self.uid_field, self.time_field])
+        by_user, _ = sort_rows(self.inter_feat[self.uid_field].numpy(), self.user_num)
+        self.inter_feat._reindex(torch.from_numpy(by_user.astype(np.int64)))
         self.interactions = self.inter_feat
-        self.user_start = segment_starts(self.interactions[self.uid_field])
-        index = torch.arange(len(self.interactions))
-        target_index = index[index > self.user_start]
+        user = self.interactions[self.uid_field]
+        self.first_of_user = torch.searchsorted(user, torch.arange(self.user_num))
+        target_index = (user[1:] == user[:-1]).nonzero().squeeze(1) + 1
         if not len(target_index):
             raise DataError(f"no user of {self.dataset_name!r} has two interactions; a sequence needs them")
         if self.config["model"] in READS_PADDED_ROWS:
             super().data_augmentation()
-        else:
-            self.inter_feat = self.interactions[target_index]
-            history = target_index - self.user_start[target_index]
-            self.inter_feat[self.item_list_length_field] = history.clamp(max=self.max_item_list_len)
-        self.inter_feat[TARGET_INDEX] = target_index
+            self.inter_feat[TARGET_INDEX] = target_index
+            return
+        columns = {
+            **self.interactions.interaction,
+            self.item_list_length_field: HistoryLength(user, self.first_of_user, self.max_item_list_len),
+            TARGET_INDEX: TargetIndex(),
+        }
+        self.inter_feat = TargetRows(columns, target_index)
 
     def __getitem__(self, index, join=True):
-        rows = super().__getitem__(index, join)
-        if self.config["model"] not in READS_PADDED_ROWS and TARGET_INDEX in rows:
-            length = rows[self.item_list_length_field]
-            start = rows[TARGET_INDEX] - length
-            for field in self.interactions:
-                if field != self.uid_field:
-                    list_field = getattr(self, f"{field}_list_field")
-                    rows[list_field] = gather_padded(self.interactions[field], start, length, self.max_item_list_len)
+        if not isinstance(self.inter_feat, TargetRows):
+            return super().__getitem__(index, join)
+        rows = self.inter_feat[index].gathered()
+        if join:
+            self.join(rows)
+        length = rows[self.item_list_length_field]
+        start = rows[TARGET_INDEX] - length
+        for field in self.interactions:
+            if field != self.uid_field:
+                list_field = getattr(self, f"{field}_list_field")
+                rows[list_field] = gather_padded(self.interactions[field], start, length, self.max_item_list_len)
         return rows
 
     def inter_matrix(self, form="coo", value_field=None):
@@ -195,14 +296,19 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         if TARGET_INDEX not in self.inter_feat:  # benchmark files
             return super().inter_matrix(form, value_field)
         index = self.inter_feat[TARGET_INDEX]
-        first = index[index == self.user_start[index] + 1] - 1
+        first = index[self.seen_before(index)[1] == 1] - 1
         rows = self.interactions[torch.cat([index, first])]
         return self._create_sparse_matrix(rows, self.uid_field, self.iid_field, form, value_field)
 
     def seen_before(self, target_index: Tensor) -> tuple[Tensor, Tensor]:
         """Start and number of the interactions of the same user before each target, in ``interactions``."""
-        start = self.user_start[target_index]
+        start = self.first_of_user[self.interactions[self.uid_field][target_index]]
         return start, target_index - start
+
+    @property
+    def user_start(self) -> Tensor:
+        """Where the interactions of the same user begin, for each of ``interactions``."""
+        return self.first_of_user[self.interactions[self.uid_field]]
 
 
 def create_dataset(config) -> Dataset:

@@ -1,0 +1,53 @@
+"""A program that loads, filters and splits a data set and makes the loaders, and prints time and memory as JSON.
+
+Its one argument is the arguments of ``measure`` as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+import torch
+from recbole.data import create_dataset as create_recbole
+from recbole.data import data_preparation as prepare_recbole
+
+from benchmarks.speed.measuring import high_water_mark
+from recbole_sigma.config import Config
+from recbole_sigma.data import create_dataset, prepare_data
+
+LOADERS = {"recbole_sigma": (create_dataset, prepare_data), "recbole": (create_recbole, prepare_recbole)}
+SETTINGS = {
+    "user_inter_num_interval": "[5,inf)",
+    "item_inter_num_interval": "[5,inf)",
+    "MAX_ITEM_LIST_LENGTH": 50,
+    "topk": 5,
+    "valid_metric": "Recall@5",
+}
+
+
+def measure(loader: str, folder: str, name: str, threads: int | None, memory_limit: float) -> dict:
+    """Seconds from the file to the loaders, peak memory of the process in MB, and the interactions left.
+
+    Args:
+        loader: one of ``LOADERS``.
+        folder, name: where the atomic file is.
+        threads: for torch, or None for its default.
+        memory_limit: GB of its own that the process may take.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(memory_limit * 1e9),) * 2)
+    create, prepare = LOADERS[loader]
+    config = Config("SIGMA", name, config_dict={**SETTINGS, "data_path": folder})
+    start = time.perf_counter()
+    dataset = create(config)
+    left = dataset.inter_num
+    prepare(config, dataset)
+    return {"seconds": time.perf_counter() - start, "memory": high_water_mark() / 1e6, "left": left}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))
