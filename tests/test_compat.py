@@ -355,6 +355,15 @@ def test_metrics_with_counts_of_a_loader(synthetic, monkeypatch):
         assert result["shannonentropy@2"] == pytest.approx(-(0.5 * np.log(0.5) + 0.5 * np.log(0.25)) / 3, abs=1e-3)
 
 
+def test_a_loader_holds_no_list_of_its_rows(synthetic, monkeypatch):
+    data = frames(monkeypatch, "synthetic", load_col={"inter": ["user_id", "item_id"]})
+    train = data_preparation(data.config, data)[0]
+    rows = vars(train)["dataset"]  # as an attribute, it is RecBole's data set
+    assert isinstance(rows, range) and len(rows) == train.sample_size > 0
+    module = importlib.import_module("recbole.data.dataloader.abstract_dataloader")
+    assert module.list((1, 2)) == [1, 2]
+
+
 def test_numpy_names_inside_recbole_only():
     for name in ("data.interaction", "data.dataset.dataset", "evaluator.metrics"):
         assert importlib.import_module(f"recbole.{name}").np.float in (float, np.float64)
@@ -530,7 +539,7 @@ def test_older_libraries_need_fewer_repairs(monkeypatch):
         monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
     assert sorted(name for name in needed if needed[name]()) == [
         "anomaly_detection_of_sine", "barrier_of_download", "dataset_of_knowledge_loader", "distributed_on_cpu",
-        "fast_csv", "integers_of_random_state", "relations_of_ksr",
+        "fast_csv", "integers_of_random_state", "relations_of_ksr", "rows_of_a_loader",
     ]  # fmt: skip
 
 

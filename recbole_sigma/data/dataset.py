@@ -305,11 +305,6 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         start = self.first_of_user[self.interactions[self.uid_field][target_index]]
         return start, target_index - start
 
-    @property
-    def user_start(self) -> Tensor:
-        """Where the interactions of the same user begin, for each of ``interactions``."""
-        return self.first_of_user[self.interactions[self.uid_field]]
-
 
 def create_dataset(config) -> Dataset:
     """The data set that RecBole chooses for the model, in exact time order and with sequences held once.

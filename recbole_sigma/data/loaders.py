@@ -7,7 +7,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoa
 from recbole.sampler import Sampler
 
 from recbole_sigma.data.dataset import TARGET_INDEX
-from recbole_sigma.data.sequences import gather_ragged, segment_starts, windows
+from recbole_sigma.data.sequences import gather_ragged, windows
 from recbole_sigma.layers.packing import Packing, TrainingBatch
 
 
@@ -30,13 +30,10 @@ class SequenceDataLoader:
         self.device = config["device"]
         self.shuffle = shuffle
         self.generator = torch.Generator().manual_seed(config["seed"])
-        target_index = dataset.inter_feat[TARGET_INDEX].sort().values
-        start_of_user = dataset.user_start[target_index]
-        is_first = segment_starts(start_of_user) == torch.arange(len(start_of_user))
-        is_last = torch.cat([is_first[1:], torch.ones(1, dtype=torch.bool)])
-        self.start, self.length = windows(
-            start_of_user[is_first], target_index[is_last], config["MAX_ITEM_LIST_LENGTH"]
-        )
+        last = torch.full((dataset.user_num,), -1)
+        last.scatter_reduce_(0, dataset.inter_feat[dataset.uid_field], dataset.inter_feat[TARGET_INDEX], "amax")
+        trained = last >= 0
+        self.start, self.length = windows(dataset.first_of_user[trained], last[trained], config["MAX_ITEM_LIST_LENGTH"])
         self.items = dataset.interactions[dataset.iid_field].to(self.device)
         self.batch_size, self.batch_tokens = config["train_batch_size"], config["train_batch_tokens"]
         self.num_batches = len(self._cut(torch.arange(len(self.start))))
@@ -115,7 +112,7 @@ class SeenItemsSampler(Sampler):
     def get_used_ids(self):
         used = super().get_used_ids()
         dataset = self.datasets[0]
-        first = (dataset.user_start == torch.arange(len(dataset.user_start))).nonzero(as_tuple=True)[0]
+        first = dataset.first_of_user[dataset.interactions[dataset.uid_field].unique()]
         users, items = (dataset.interactions[field][first].numpy() for field in (self.uid_field, self.iid_field))
         for phase in self.phases:
             for user, item in zip(users, items):

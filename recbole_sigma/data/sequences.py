@@ -9,14 +9,6 @@ import torch
 from torch import Tensor
 
 
-def segment_starts(key: Tensor) -> Tensor:
-    """Index of the first element of each element's run of equal keys: ``[M]`` -> ``[M]``."""
-    is_first = torch.ones(len(key), dtype=torch.bool)
-    is_first[1:] = key[1:] != key[:-1]
-    first = is_first.nonzero().squeeze(1)
-    return first.repeat_interleave(first.diff(append=torch.tensor([len(key)])))
-
-
 def gather_padded(flat: Tensor, start: Tensor, length: Tensor, width: int) -> Tensor:
     """Slices ``flat[start : start + length]`` as rows, padded with zeros on the right.
 

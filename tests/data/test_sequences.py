@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from recbole_sigma.data.sequences import gather_padded, gather_ragged, segment_starts, windows
-
-
-def test_segment_starts_are_the_first_index_of_each_run():
-    key = torch.tensor([3, 3, 1, 4, 4, 4, 3])
-    assert segment_starts(key).tolist() == [0, 0, 2, 3, 3, 3, 6]
+from recbole_sigma.data.sequences import gather_padded, gather_ragged, windows
 
 
 @pytest.mark.parametrize("shape", [(), (2,)])
