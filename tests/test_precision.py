@@ -32,7 +32,8 @@ class Types(TorchDispatchMode):
 
 @pytest.mark.parametrize("settings", [{}, {"soft_interest": "mean", "loss": "sampled", "mie_loss": "sampled"}], ids=str)
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
-def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model, settings):
+def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model, settings, monkeypatch):
+    monkeypatch.setattr(precision, "FEW_ROWS", 0)
     torch.manual_seed(0)
     settings = {key: value for key, value in settings.items() if model == "SIGMA" or key == "loss"}
     model = build(model, **settings, hidden_dropout_prob=0.2, attn_dropout_prob=0.2).train()
@@ -47,6 +48,13 @@ def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model,
     assert types.narrow & KEPT_WIDE == set()
     assert "_fused_adam_" in types.wide and "native_layer_norm" in types.wide
     assert all(parameter.dtype == parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
+def test_layers_on_few_rows_stay_in_float32_and_the_loss_does_not(model):
+    with Types() as types, precision.products("bf16", "cpu"):
+        build(model).calculate_loss(all_positions(*SEQUENCES)).backward()
+    assert "mm" in types.narrow and "addmm" not in types.narrow  # layers have a bias
 
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])

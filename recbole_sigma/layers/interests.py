@@ -96,8 +96,12 @@ class InterestEncoder(nn.Module):
 
     def log_var(self, mean: Tensor) -> Tensor:
         """Log-variance (6) of interests with these means: ``[..., K, D]`` -> ``[..., K, D]``."""
-        categories = F.normalize(self.categories, dim=-1).expand_as(mean)
-        return self.log_var_mlp(torch.cat([categories, mean], dim=-1)).to(mean.dtype)
+        first, *others = self.log_var_mlp
+        of_category, of_mean = first.weight.chunk(2, dim=1)  # first([G ; m]), the category's part once for all rows
+        hidden = F.linear(mean, of_mean) + F.linear(F.normalize(self.categories, dim=-1), of_category, first.bias)
+        for layer in others:
+            hidden = layer(hidden)
+        return hidden.to(mean.dtype)
 
     def category_logits(self, items: Tensor) -> Tensor:
         """Logits of the category probabilities ``a`` of each item: ``[..., D]`` -> ``[..., K]``."""

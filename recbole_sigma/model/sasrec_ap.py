@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from recbole_sigma import precision
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.model.all_position import AllPositionRecommender
 
@@ -22,11 +23,11 @@ class SASRecAP(AllPositionRecommender):
         self.init_weights(config["initializer_range"])
 
     def encode(self, items: Tensor, packing: Packing) -> Tensor:
-        """State after every item: ids ``[M]`` -> ``[M, D]``."""
-        return self.encoder(self.embed(self.item_embedding(items), packing), packing)
+        """State after every item: item vectors ``[M, D]`` -> ``[M, D]``."""
+        return self.encoder(self.embed(items, packing), packing)
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
-        return self.encode(items, packing)[packing.last].unsqueeze(1) / self.temperature
+        return self.encode(self.item_embedding(items), packing)[packing.last].unsqueeze(1) / self.temperature
 
     def calculate_loss(self, interaction, num_targets: float | None = None) -> Tensor:
         """Cross-entropy of the next items over the catalog.
@@ -39,6 +40,8 @@ class SASRecAP(AllPositionRecommender):
             A scalar in nats.
         """
         batch = self.training_batch(interaction)
-        users = batch.select(self.encode(batch.items, batch.packing))
+        items = self.item_embedding(batch.items)
+        with precision.layers(items):
+            users = batch.select(self.encode(items, batch.packing))
         loss = self.item_loss(users, self.item_vectors[1:], batch.target, self.temperature, self.loss)
         return loss / (num_targets or len(batch.target))

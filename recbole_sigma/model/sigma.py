@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recbole_sigma import losses
+from recbole_sigma import losses, precision
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
 from recbole_sigma.layers.interests import InterestEncoder, Interests
@@ -111,24 +111,27 @@ class SIGMA(AllPositionRecommender):
         """The parts of the loss of a batch, summed over its targets."""
         batch = self.training_batch(interaction)
         items, catalog = self.item_embedding(batch.items), self.item_vectors[1:]
-        sequence_ce = sequence_kl = interest_ce = interest_kl = orthogonality = 0.0
-
         prior = None
+        with precision.layers(items):
+            if self.has_interests:
+                prior = self._interests_at_targets(items, batch)
+                interest_users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
+            if self.scorer == "sequence":
+                mean, log_var = self.posterior(items, batch.packing)
+                z = gaussian.sample(mean, log_var)
+                sequence_users = batch.select(self.decoder(z, batch.packing))
+
+        sequence_ce = sequence_kl = interest_ce = interest_kl = orthogonality = 0.0
         if self.has_interests:
-            prior = self._interests_at_targets(items, batch)
-            x = gaussian.sample(prior.mean, prior.log_var)
-            users = self.interest_decoder(x)
             interest_ce = self.item_loss(
-                users, catalog, batch.target, self.interest_temperature, self.mie_loss
+                interest_users, catalog, batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
             interest_kl = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
             orthogonality = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
-
         if self.scorer == "sequence":
-            mean, log_var = self.posterior(items, batch.packing)
-            z = gaussian.sample(mean, log_var)
-            users = batch.select(self.decoder(z, batch.packing))
-            sequence_ce = self.item_loss(users, catalog, batch.target, self.temperature, self.loss)  # (13), (14)
+            sequence_ce = self.item_loss(
+                sequence_users, catalog, batch.target, self.temperature, self.loss
+            )  # (13), (14)
             sequence_kl = self._sequence_kl(*(batch.select(part) for part in (z, mean, log_var)), prior).sum()
 
         return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(batch.target))

@@ -13,7 +13,13 @@ from torch.nn.utils.rnn import pack_sequence
 
 from recbole_sigma.ops import InterestScan, interest_scan
 from recbole_sigma.ops.interest_scan import packed
-from recbole_sigma.ops.interest_scan.packed import largest_batch_sizes, prefix_sums, steps_and_ranks, suffix_sums
+from recbole_sigma.ops.interest_scan.packed import (
+    largest_batch_sizes,
+    prefix_sums,
+    reach_of,
+    steps_and_ranks,
+    suffix_sums,
+)
 
 K, D = 3, 4
 IMPLS = ("naive", "packed")
@@ -359,21 +365,21 @@ def test_jacobian_is_exactly_zero_but_for_earlier_items_of_the_same_sequence_and
 @pytest.mark.parametrize("shape", [(), (3,), (3, 4)], ids=str)
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_prefix_and_suffix_sums_are_cumulative_sums_of_each_sequence(lengths, shape):
-    values, position = torch.randn(sum(lengths), *shape, dtype=torch.double), positions(lengths)
+    values, reach = torch.randn(sum(lengths), *shape, dtype=torch.double), reach_of(positions(lengths))
     before = values.clone()
     parts = values.split(lengths)
     prefixes = torch.cat([part.cumsum(0) for part in parts])
     suffixes = torch.cat([part.flip(0).cumsum(0).flip(0) for part in parts])
-    torch.testing.assert_close(prefix_sums(values, position, max(lengths)), prefixes, rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(suffix_sums(values, position, max(lengths)), suffixes, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(prefix_sums(values, reach), prefixes, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(suffix_sums(values, reach), suffixes, rtol=1e-13, atol=1e-13)
     assert torch.equal(values, before)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_sums_of_whole_numbers_are_exact_and_suffix_sums_are_the_adjoint_of_prefix_sums(lengths):
     x, y = torch.randint(-9, 10, (2, sum(lengths), 3)).float()
-    position = positions(lengths)
-    prefixes, suffixes = prefix_sums(x, position, max(lengths)), suffix_sums(y, position, max(lengths))
+    reach = reach_of(positions(lengths))
+    prefixes, suffixes = prefix_sums(x, reach), suffix_sums(y, reach)
     assert torch.equal(prefixes, torch.cat([part.cumsum(0) for part in x.split(lengths)]))
     assert torch.equal(suffixes, torch.cat([part.flip(0).cumsum(0).flip(0) for part in y.split(lengths)]))
     assert (prefixes * y).sum() == (x * suffixes).sum()
@@ -381,9 +387,9 @@ def test_sums_of_whole_numbers_are_exact_and_suffix_sums_are_the_adjoint_of_pref
 
 def test_suffix_sums_of_a_sequence_are_the_same_to_the_bit_in_any_batch():
     values = torch.randn(sum(RAGGED), 3)
-    together = suffix_sums(values, positions(RAGGED), max(RAGGED)).split(RAGGED)
+    together = suffix_sums(values, reach_of(positions(RAGGED))).split(RAGGED)
     for part, of_batch in zip(values.split(RAGGED), together):
-        assert torch.equal(suffix_sums(part, torch.arange(len(part)), len(part)), of_batch)
+        assert torch.equal(suffix_sums(part, reach_of(torch.arange(len(part)))), of_batch)
 
 
 @pytest.mark.parametrize("kind", ["random", "constant"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -15,85 +17,81 @@ def scan(
     """As ``interest_scan``."""
     lengths = lengths.cpu()
     first = (lengths.cumsum(0) - lengths).repeat_interleave(lengths, output_size=len(items))
-    first = first.to(items.device, non_blocking=True)
-    position = torch.arange(len(items), device=items.device) - first
-    longest = int(lengths.max())
+    position = torch.arange(len(items)) - first
+    indices = first, position, *reach_of(position)
+    first, position, *reach = (index.to(items.device, non_blocking=True) for index in indices)
     wide = torch.promote_types(torch.promote_types(items.dtype, probability.dtype), torch.float32)
     items, probability = items.to(wide), probability.to(wide)
-    soft = _SoftSums.apply(items, probability, position, longest)
-    intensity = _PrefixSums.apply(probability, position, longest) / (position + 1).unsqueeze(1)
+    soft = _SoftSums.apply(items, probability, *reach)
+    intensity = _PrefixSums.apply(probability, *reach) / (position + 1).unsqueeze(1)
     hard, present = hard_states(assigned, category, probability.shape[1], lengths, first, gru)
     return soft, intensity, hard, present
+
+
+def reach_of(position: Tensor) -> list[Tensor]:
+    """Items that have one of their sequence 1, 2, 4, ... places before them, for distances up to the longest.
+
+    Args:
+        position: ``[M]``, place of each item in its sequence, from 0, on the CPU.
+    """
+    longest_distance = int(position.max()) if len(position) else 0
+    distances = (2**power for power in range(longest_distance.bit_length()))
+    return [(position >= distance).nonzero().squeeze(1) for distance in distances]
 
 
 class _PrefixSums(torch.autograd.Function):
     """Sum ``[M, ...]`` of the items of the same sequence up to each."""
 
     @staticmethod
-    def forward(ctx, values, position, longest):
-        ctx.save_for_backward(position)
-        ctx.longest = longest
-        return prefix_sums(values, position, longest)
+    def forward(ctx, values, *reach):
+        ctx.save_for_backward(*reach)
+        return prefix_sums(values, reach)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        (position,) = ctx.saved_tensors
-        return suffix_sums(grad, position, ctx.longest), None, None
+        reach = ctx.saved_tensors
+        return suffix_sums(grad, reach), *(None,) * len(reach)
 
 
 class _SoftSums(torch.autograd.Function):
     """Prefix sums of ``probability [M, K]`` times ``items [M, D]``, without keeping the products: ``[M, K, D]``."""
 
     @staticmethod
-    def forward(ctx, items, probability, position, longest):
-        ctx.save_for_backward(items, probability, position)
-        ctx.longest = longest
-        return prefix_sums(probability.unsqueeze(2) * items.unsqueeze(1), position, longest)
+    def forward(ctx, items, probability, *reach):
+        ctx.save_for_backward(items, probability, *reach)
+        return prefix_sums(probability.unsqueeze(2) * items.unsqueeze(1), reach)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        items, probability, position = ctx.saved_tensors
-        grad = suffix_sums(grad, position, ctx.longest)
+        items, probability, *reach = ctx.saved_tensors
+        grad = suffix_sums(grad, reach)
         of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
         of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
-        return of_items, of_probability, None, None
+        return of_items, of_probability, *(None,) * len(reach)
 
 
-def prefix_sums(values: Tensor, position: Tensor, longest: int) -> Tensor:
+def prefix_sums(values: Tensor, reach: Sequence[Tensor]) -> Tensor:
     """Sums ``[M, ...]`` up to each item from the first of its sequence, by doubling (Hillis & Steele, 1986).
 
     The order of additions depends on the place in the sequence alone: so the result is the same in any batch.
 
     Args:
-        position: ``[M]``, place of each item in its sequence, from 0.
-        longest: length of the longest sequence.
+        reach: as ``reach_of`` gives it.
     """
-    return _sums(values, position, longest, backwards=False)
+    sums = (values.flatten(1) if values.dim() > 1 else values.unsqueeze(1)).clone()
+    for power, item in enumerate(reach):
+        sums.index_add_(0, item, sums.index_select(0, item - 2**power))
+    return sums.view_as(values)
 
 
-def suffix_sums(values: Tensor, position: Tensor, longest: int) -> Tensor:
+def suffix_sums(values: Tensor, reach: Sequence[Tensor]) -> Tensor:
     """Sums ``[M, ...]`` from each item to the last of its sequence; arguments as for ``prefix_sums``."""
-    return _sums(values, position, longest, backwards=True)
-
-
-def _sums(values: Tensor, position: Tensor, longest: int, backwards: bool) -> Tensor:
-    nothing = values.new_zeros(())
-    distance = 1
-    while distance < longest:
-        near = (position[distance:] >= distance).view(-1, *[1] * (values.dim() - 1))  # pairs of the same sequence
-        earlier, later = values[:-distance], values[distance:]
-        sums = torch.empty_like(values)
-        if backwards:
-            torch.where(near, later, nothing, out=sums[:-distance]).add_(earlier)
-            sums[-distance:] = values[-distance:]
-        else:
-            sums[:distance] = values[:distance]
-            torch.where(near, earlier, nothing, out=sums[distance:]).add_(later)
-        values = sums
-        distance *= 2
-    return values
+    sums = (values.flatten(1) if values.dim() > 1 else values.unsqueeze(1)).clone()
+    for power, item in enumerate(reach):
+        sums.index_add_(0, item - 2**power, sums.index_select(0, item))
+    return sums.view_as(values)
 
 
 def hard_states(
