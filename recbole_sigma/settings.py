@@ -115,6 +115,7 @@ _COMMON = {
     "train_batch_size": at_least(1),
     "train_batch_tokens": optional(at_least(1)),
     "precision": one_of("auto", "float32", "bf16"),
+    "torch_compile": is_bool,
     "eval_batch_size": at_least(1),
     "eval_step": at_least(0),
     "stopping_step": at_least(0),

@@ -17,7 +17,7 @@ from recbole_sigma.config import model_keys
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.evaluation import RankedItems, TopItemsCollector, rank_catalog
-from recbole_sigma.model import MODELS
+from recbole_sigma.model.all_position import AllPositionRecommender
 from recbole_sigma.precision import products
 from recbole_sigma.run_files import new_run_id
 
@@ -41,14 +41,24 @@ class SafeTrainer(Trainer):
         self.pretrained_model_file = os.path.join(self.checkpoint_dir, f"pretrained-{run_id}.pth")
         self.test_batch_size = max(self.test_batch_size, PREDICTED_PAIRS)
         self.eval_collector = TopItemsCollector(config)
+        if self._is_own:
+            if self.enable_amp:
+                raise ConfigError(f"enable_amp is not for {config['model']}; expected precision: bf16 in its place")
+            if config["torch_compile"]:
+                model.compile_layers()
         self.catalog = None
         self.epoch_seconds = []
         self.has_checkpoint = False
         self.epoch = self.train_step = 0
 
+    @property
+    def _is_own(self) -> bool:
+        """Whether the model is one of the plugin's."""
+        return isinstance(self.model, AllPositionRecommender)
+
     def _build_optimizer(self, **kwargs):
         optimizer = super()._build_optimizer(**kwargs)
-        if type(self.model) in MODELS.values() and type(optimizer) is torch.optim.Adam:
+        if self._is_own and type(optimizer) is torch.optim.Adam:
             groups = [{**group, "fused": True} for group in optimizer.param_groups]
             optimizer = torch.optim.Adam(groups, fused=True)
         return optimizer
@@ -73,7 +83,7 @@ class SafeTrainer(Trainer):
             self.optimizer.zero_grad()
             with products(self.config["precision"], self.device):
                 loss = self.model.calculate_loss(batch, num_targets=loader.targets_per_batch)
-            if self.device.type == "cpu":
+            if self.device.type == "cpu":  # for a loss on a GPU one would have to wait
                 self._check_nan(loss)
             loss.backward()
             if self.clip_grad_norm:

@@ -104,6 +104,12 @@ class AllPositionRecommender(SequentialRecommender):
         with torch.no_grad():
             self.item_embedding.weight[0].zero_()
 
+    def compile_layers(self) -> None:
+        """Compile the feed-forward layers in place, for any number of rows."""
+        for module in self.modules():
+            if isinstance(module, nn.Sequential):
+                module.compile(dynamic=True)
+
     @property
     def item_vectors(self) -> Tensor:
         """Vectors ``[V, D]`` that score the items; row 0 is the padding."""
