@@ -9,6 +9,7 @@ from typing import Iterable, Iterator, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from recbole_sigma.ops.interest_cross_entropy.advantage import loss_and_share, own_gradient
 
@@ -22,6 +23,9 @@ HELD_SCORES = 2**23
 """Scores that forward may hold at a time on a CPU, in order to make gradients from them."""
 HELD_ROWS = (32, 256)
 """Rows held at a time, if there are so many: for fewer, computing their scores twice is faster; more save nothing."""
+
+ROWS_OF_KERNELS = 16
+"""Held rows come in multiples of it: in bfloat16, a CPU makes kernels for each number of rows that it meets."""
 
 
 def loss_against_others(
@@ -80,7 +84,10 @@ class _Catalog(NamedTuple):
         least, most = HELD_ROWS
         num_rows = len(self.interests)
         fitting = min(HELD_SCORES // (self.interests.shape[1] * len(self.items)), most, num_rows)
-        return _even_size(num_rows, fitting) if fitting >= min(least, num_rows) else 0
+        if fitting < min(least, num_rows):
+            return 0
+        of_even_parts = math.ceil(num_rows / math.ceil(num_rows / fitting))
+        return _rounded_up(of_even_parts)
 
     def tile(self, rows: slice, columns: slice) -> _Tile:
         interests = self.interests[rows]
@@ -135,9 +142,14 @@ class _LossAgainstOthers(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, interests, items, own, excluded, log_weight, scale, reduce, grad_enabled):
+        num_losses, needed = len(own), ctx.needs_input_grad[:2]
         catalog = _Catalog(interests, items, excluded, log_weight, scale, reduce)
-        needed = ctx.needs_input_grad[:2]
         num_rows = catalog.held_rows if grad_enabled and any(needed) else 0
+        if num_rows and interests.dtype == torch.bfloat16:
+            missing = _rounded_up(num_losses) - num_losses
+            interests = F.pad(interests, (0, 0, 0, 0, 0, missing))  # zeros, which add nothing to the items' gradient
+            own, excluded = F.pad(own, (0, missing)), F.pad(excluded, (0, missing), value=-1)
+            catalog = catalog._replace(interests=interests, excluded=excluded)
         made = catalog.zero_gradients(*needed, own.dtype) if num_rows else _Gradients(None, None)
         loss, highest, share = (torch.empty_like(own) for _ in range(3))
         for rows in _slices(len(own), num_rows or catalog.tile_rows):
@@ -153,7 +165,7 @@ class _LossAgainstOthers(torch.autograd.Function):
                 catalog.add_gradients(made, tile, logits, share[rows])
         ctx.save_for_backward(interests, items, excluded, log_weight, loss, highest, share, *made)
         ctx.scale, ctx.reduce, ctx.held = scale, reduce, bool(num_rows)
-        return loss
+        return loss[:num_losses]
 
     @staticmethod
     @once_differentiable
@@ -171,19 +183,21 @@ class _LossAgainstOthers(torch.autograd.Function):
                         logits = logits.sub_(highest[rows].view(-1, 1, 1)).exp_()
                         catalog.add_gradients(anew, tile, logits, share[rows] * grad[rows])
         made = _Gradients(*made)
-        grad_interests = made.interests * grad.view(-1, 1, 1) if of_interests and ctx.held else anew.interests
+        of_losses = slice(0, len(grad))
+        grad_interests = (
+            made.interests[of_losses] * grad.view(-1, 1, 1) if of_interests and ctx.held else anew.interests
+        )
         grad_items = made.items * grad[0] if of_items and all_equal else anew.items
         return (
             None if grad_interests is None else grad_interests.to(interests.dtype),
             None if grad_items is None else grad_items.to(items.dtype),
-            own_gradient(loss, grad) if of_own else None,
+            own_gradient(loss[of_losses], grad) if of_own else None,
             *(None,) * 5,
         )
 
 
-def _even_size(length: int, most: int) -> int:
-    """Size of the fewest parts of at most ``most``, all of about the same size."""
-    return math.ceil(length / math.ceil(length / most)) if most else 0
+def _rounded_up(num_rows: int) -> int:
+    return math.ceil(num_rows / ROWS_OF_KERNELS) * ROWS_OF_KERNELS
 
 
 def _slices(length: int, size: int) -> Iterator[slice]:
