@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -39,6 +40,7 @@ def describe(threads: int | None, quick: bool) -> dict:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "triton": _triton_version(),
+            **{name: version(name) for name in ("recbole", "numpy", "pandas")},
             "recbole_sigma": __version__,
         },
         "rates": {name: matrix_rate(getattr(torch, name), device, size) for name in ("float32", "bfloat16")},
