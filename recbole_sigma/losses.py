@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.linalg import vecdot
 from torch.nn import functional as F
 
 
@@ -22,13 +23,13 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     Returns:
         ``[...]``.
     """
-    return 0.5 * (log_var.exp() + mean.square() - 1 - log_var).sum(-1)
+    return 0.5 * ((log_var.expm1() - log_var).sum(-1) + vecdot(mean, mean))
 
 
 def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """Log-density of a diagonal Gaussian: ``[..., D]`` three times, broadcast, to ``[...]``."""
-    squared_error = ((z - mean) * torch.exp(-0.5 * log_var)).square()  # exp(-log_var) would overflow sooner
-    return -0.5 * (squared_error + log_var + math.log(2 * math.pi)).sum(-1)
+    error = (z - mean) * torch.exp(-0.5 * log_var)  # exp(-log_var) would overflow sooner
+    return -0.5 * (vecdot(error, error) + log_var.sum(-1) + mean.shape[-1] * math.log(2 * math.pi))
 
 
 def mixture_log_prob(z: Tensor, weights: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
