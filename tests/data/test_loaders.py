@@ -188,3 +188,14 @@ def test_rows_split_in_advance_train_and_leave_out_what_their_lists_hold(tmp_pat
         for user, items in zip(users, found):
             expected = {dataset.token2id("item_id", item) for item in walks[user][:6]} if remove_seen else set()
             assert items == expected
+
+
+def test_items_lie_on_the_device_and_a_batch_is_put_together_there_without_waiting(config_for):
+    """Tensors of the device "meta" have no values, so that asking for one fails."""
+    config = config_for("SIGMA", random_rows(users=40), train_batch_size=7)
+    dataset = create_dataset(config)
+    config["device"] = torch.device("meta")
+    train, _, _ = prepare_data(config, dataset)
+    for batch in train:
+        assert batch.items.device.type == batch.target.device.type == batch.packing.position.device.type == "meta"
+        assert len(batch.items) == len(batch.target) == batch.packing.lengths.sum()
