@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sigma.layers.dropout import Dropout
+from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.packing import Packing
 
 
@@ -99,7 +100,7 @@ class TransformerBlock(nn.Module):
         self.attention = CausalSelfAttention(hidden_size, n_heads, attn_dropout, position, max_length)
         self.attention_norm = nn.LayerNorm(hidden_size)
         self.feed_forward = nn.Sequential(
-            nn.Linear(hidden_size, inner_size), nn.GELU(), nn.Linear(inner_size, hidden_size)
+            nn.Linear(hidden_size, inner_size), GELU(), nn.Linear(inner_size, hidden_size)
         )
         self.feed_forward_norm = nn.LayerNorm(hidden_size)
         self.dropout = Dropout(hidden_dropout)

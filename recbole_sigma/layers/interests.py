@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.ops import interest_scan
 
@@ -54,7 +55,7 @@ class InterestEncoder(nn.Module):
         self.categories = nn.Parameter(nn.init.orthogonal_(torch.empty(num_categories, hidden_size)))
         self.gru = nn.GRU(hidden_size, hidden_size)
         self.log_var_mlp = nn.Sequential(
-            nn.Linear(2 * hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
+            nn.Linear(2 * hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)
         )
 
     def forward(self, items: Tensor, packing: Packing) -> Interests:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from recbole_sigma import losses, precision
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
+from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interests import InterestEncoder, Interests
 from recbole_sigma.layers.packing import Packing, TrainingBatch
 from recbole_sigma.model.all_position import AllPositionRecommender
@@ -90,7 +91,7 @@ class SIGMA(AllPositionRecommender):
                 config["mixture_mask"],
             )
             self.interest_decoder = nn.Sequential(
-                nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
+                nn.Linear(hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)
             )
         self.register_buffer("step", torch.zeros((), dtype=torch.long))  # of the warm-up of kl_weight
         self.init_weights(config["initializer_range"])
