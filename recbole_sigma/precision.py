@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ FEW_ROWS = 1536
 """Rows for which layers take as long in float32 as in bfloat16, on two cores of an AMD EPYC with avx512_bf16."""
 
 
+@cache
 def multiplies_bfloat16(device: torch.device | str) -> bool:
     """Whether the device has instructions for it, as far as Linux says; elsewhere such products are slower."""
     if torch.device(device).type == "cuda":
@@ -34,11 +36,14 @@ def products(precision: str, device: torch.device | str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
+def full(like: Tensor) -> torch.autocast:
+    """A context inside that of ``products`` in which everything is in the type of its arguments."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def layers(rows: Tensor) -> AbstractContextManager:
     """A context for layers on ``rows`` ``[M, D]``, inside that of ``products``: few rows on a CPU stay as they are.
 
     Every new number of rows needs kernels of its own in bfloat16, which take longer to make than they save.
     """
-    if rows.device.type == "cpu" and len(rows) < FEW_ROWS:
-        return torch.autocast("cpu", enabled=False)
-    return nullcontext()
+    return full(rows) if rows.device.type == "cpu" and len(rows) < FEW_ROWS else nullcontext()

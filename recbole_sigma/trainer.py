@@ -77,6 +77,7 @@ class SafeTrainer(Trainer):
     def train_on_sequences(self, loader: SequenceDataLoader, show_progress: bool = False) -> float:
         """An epoch in which no step waits for a GPU; returns the sum of the losses of all steps."""
         self.model.train()
+        self.train_step = 0
         batches = tqdm(loader, f"Train {self.epoch}", len(loader), ncols=100, disable=not show_progress)
         losses = []
         for batch in batches:
@@ -91,9 +92,9 @@ class SafeTrainer(Trainer):
             self.optimizer.step()
             losses.append(loss.detach())
         losses = torch.stack(losses).cpu()
-        self.train_step = 0
-        for loss in losses:
-            self._check_nan(loss)
+        if self.device.type != "cpu":
+            for loss in losses:
+                self._check_nan(loss)
         return losses.sum().item()
 
     def _check_parameters(self):

@@ -79,7 +79,22 @@ def test_auto_is_bfloat16_exactly_where_the_processor_multiplies_it(monkeypatch)
 )
 def test_instructions_are_read_from_the_list_of_the_processor(flags, expected, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(f"model name : any\nflags : {flags}\n")
+    multiplies_bfloat16 = precision.multiplies_bfloat16.__wrapped__
     monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "cpuinfo")
-    assert precision.multiplies_bfloat16("cpu") == expected
+    assert multiplies_bfloat16("cpu") == expected
     monkeypatch.setattr(precision, "CPU_INFO", tmp_path / "absent")
-    assert not precision.multiplies_bfloat16("cpu")
+    assert not multiplies_bfloat16("cpu")
+
+
+@torch.no_grad()
+def test_the_terms_of_the_kl_and_the_constraint_are_those_of_float32_to_the_bit():
+    """Everything up to the terms runs in float32 for so few rows, so that they get the same arguments."""
+    terms = []
+    for kind in ("float32", "bf16"):
+        torch.manual_seed(0)
+        model = build("SIGMA", hidden_size=64, initializer_range=0.5)
+        with precision.products(kind, "cpu"):
+            terms.append(model.loss_terms(all_positions(*SEQUENCES)))
+    for name in ("sequence_kl", "interest_kl", "orthogonality"):
+        assert torch.equal(getattr(terms[0], name), getattr(terms[1], name)), name
+    assert not torch.equal(terms[0].sequence_ce, terms[1].sequence_ce)

@@ -52,8 +52,8 @@ def _step(what: str, lengths: Tensor, k: int, d: int, device: str) -> Callable[[
     probability = torch.rand(num_items, k, device=device).softmax(-1).requires_grad_()
     category = torch.randint(k, (num_items,), device=device)
     gru = nn.GRU(d, d).to(device)
-    step, _ = steps_and_ranks(torch.arange(len(lengths)).repeat_interleave(lengths) * k + category, len(lengths) * k)
-    batch_sizes = torch.bincount(step)
+    sequence = torch.arange(len(lengths)).repeat_interleave(lengths.cpu())
+    batch_sizes = torch.bincount(steps_and_ranks(sequence * k + category.cpu(), len(lengths) * k)[0])
     mask = torch.arange(int(lengths.max()), device=device) < lengths.unsqueeze(1)
 
     def forward() -> Tensor:

@@ -58,8 +58,9 @@ all: its epoch is the time of {STOCK_BATCHES} batches, times their number. "As i
 is on, since RecBole turns it on for the whole process when it imports its sequential models; "repaired" is the same
 without. Epochs of the others are whole. An evaluation ranks the catalog for every user's validation item. Peak memory
 is that of the whole process. "Of the rate" is the time that the matrix products of the epoch need at the rate measured
-in the same process, in their type, over the time of the epoch. All are medians over {ROUNDS} rounds; ratios are medians
-of those within a round."""
+in the same process, over the time of the epoch; where the loss multiplies in bfloat16, all of them are taken at that
+rate, although layers on few rows stay in float32. An evaluation is the faster of two. Numbers are medians over {ROUNDS}
+rounds, peak memory their maximum; ratios are medians of those within a round."""
 
 
 def main(words: list[str]) -> int:

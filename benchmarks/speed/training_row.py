@@ -27,6 +27,8 @@ from recbole_sigma.precision import products
 from recbole_sigma.trainer import trainer_class
 
 RATE_SIZE = 2048
+COUNTED_BATCHES = 5
+"""Batches whose operations stand for those of the others."""
 SIZES = {"hidden_size": 128, "inner_size": 256, "n_heads": 2, "MAX_ITEM_LIST_LENGTH": 50}
 EVALUATION = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
@@ -77,18 +79,20 @@ def measure(
     train_epoch = _epoch_of_stock if row["stock"] else _epoch_of_own
     count = min(steps or len(train), len(train))
     train_epoch(trainer, FirstBatches(train, 1))  # loads libraries and starts threads
+    counted = FirstBatches(train, COUNTED_BATCHES)
     with FlopCounterMode(display=False) as counter:
-        train_epoch(trainer, FirstBatches(train, 1))
-    bfloat16 = not row["stock"] and products(row["precision"], device).fast_dtype == torch.bfloat16
+        train_epoch(trainer, counted)
+    with products("float32" if row["stock"] else row["precision"], device):
+        bfloat16 = torch.is_autocast_enabled(device)
     rate = matrix_rate(torch.bfloat16 if bfloat16 else torch.float32, device, RATE_SIZE)
     torch.autograd.set_detect_anomaly(bool(row["settings"].get("detect_anomaly")))
     seconds = _seconds(lambda: train_epoch(trainer, FirstBatches(train, count)), device)
     torch.autograd.set_detect_anomaly(False)
-    evaluation = _seconds(lambda: trainer.evaluate(valid, load_best_model=False), device)
+    evaluation = min(_seconds(lambda: trainer.evaluate(valid, load_best_model=False), device) for _ in range(2))
     return {
         "epoch": seconds * len(train) / count,
         "evaluation": evaluation,
-        "operations": counter.get_total_flops() * len(train),
+        "operations": counter.get_total_flops() * len(train) / len(counted),
         "rate": 1e9 * rate,
         "targets": num_targets,
         "memory": high_water_mark() / 1e6,

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recbole_sigma.ops.transfer import to_device
+
 
 class Packing:
     """How ``B`` sequences of ``M`` items in all lie in flat tensors ``[M, ...]``, and where attention reads them.
@@ -25,7 +27,7 @@ class Packing:
         lengths: as given.
         longest: items of the longest sequence.
         position: ``[M]``, place of each item in its sequence, from 0, on the device.
-        last: ``[B]``, index of the last item of each sequence, on the device.
+        last: ``[B]``, index of the last item of each sequence that has one, on the device.
         groups: number of sequences and padded length of each group.
     """
 
@@ -38,7 +40,8 @@ class Packing:
         order = lengths.argsort(descending=True, stable=True)[: int(lengths.count_nonzero())]
         self.groups = _groups(lengths[order])
         self.longest = self.groups[0][1] if self.groups else 0
-        widths = torch.tensor([width for count, width in self.groups for _ in range(count)], dtype=torch.long)
+        counts, widths = torch.tensor(self.groups, dtype=torch.long).view(-1, 2).unbind(1)
+        widths = widths.repeat_interleave(counts)
         self.num_places = int(widths.sum())
         start = torch.empty_like(lengths)
         start[order] = widths.cumsum(0) - widths
@@ -50,7 +53,7 @@ class Packing:
         return value.repeat_interleave(self.lengths, output_size=self.num_items)
 
     def _on_device(self, index: Tensor) -> Tensor:
-        return index.to(self.device, non_blocking=True)
+        return to_device(index, self.device)
 
     def spread(self, value: Tensor) -> Tensor:
         """A value of each sequence ``[B]``, on the CPU, at each of its items: ``[M]``, on the device."""

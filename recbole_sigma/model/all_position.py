@@ -105,7 +105,7 @@ class AllPositionRecommender(SequentialRecommender):
             self.item_embedding.weight[0].zero_()
 
     def compile_layers(self) -> None:
-        """Compile the feed-forward layers in place, for any number of rows."""
+        """Compile the layers of linear maps in a row that run as a whole, in place and for any number of rows."""
         for module in self.modules():
             if isinstance(module, nn.Sequential):
                 module.compile(dynamic=True)

@@ -127,13 +127,15 @@ class SIGMA(AllPositionRecommender):
             interest_ce = self.item_loss(
                 interest_users, catalog, batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
-            interest_kl = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
-            orthogonality = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
+            with precision.full(items):
+                interest_kl = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
+                orthogonality = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
         if self.scorer == "sequence":
             sequence_ce = self.item_loss(
                 sequence_users, catalog, batch.target, self.temperature, self.loss
             )  # (13), (14)
-            sequence_kl = self._sequence_kl(*(batch.select(part) for part in (z, mean, log_var)), prior).sum()
+            with precision.full(items):
+                sequence_kl = self._sequence_kl(*(batch.select(part) for part in (z, mean, log_var)), prior).sum()
 
         return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(batch.target))
 

@@ -10,6 +10,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from recbole_sigma.ops.transfer import to_device
+
 
 def scan(
     items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, lengths: Tensor, gru: nn.GRU
@@ -19,7 +21,7 @@ def scan(
     first = (lengths.cumsum(0) - lengths).repeat_interleave(lengths, output_size=len(items))
     position = torch.arange(len(items)) - first
     indices = first, position, *reach_of(position)
-    first, position, *reach = (index.to(items.device, non_blocking=True) for index in indices)
+    first, position, *reach = (to_device(index, items.device) for index in indices)
     wide = torch.promote_types(torch.promote_types(items.dtype, probability.dtype), torch.float32)
     items, probability = items.to(wide), probability.to(wide)
     soft = _SoftSums.apply(items, probability, *reach)
@@ -67,8 +69,9 @@ class _SoftSums(torch.autograd.Function):
     def backward(ctx, grad):
         items, probability, *reach = ctx.saved_tensors
         grad = suffix_sums(grad, reach)
-        of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
-        of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
+        with torch.autocast(grad.device.type, enabled=False):
+            of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
+            of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
         return of_items, of_probability, *(None,) * len(reach)
 
 
@@ -105,10 +108,10 @@ def hard_states(
     """
     num_items, device = len(assigned), assigned.device
     sequence = torch.arange(len(lengths)).repeat_interleave(lengths, output_size=num_items)
-    subsequence = sequence.to(device, non_blocking=True) * num_categories + category
+    subsequence = to_device(sequence, device) * num_categories + category
     step, rank = steps_and_ranks(subsequence, len(lengths) * num_categories)
     batch_sizes = batch_sizes_of(step, lengths, num_categories)
-    start = (batch_sizes.cumsum(0) - batch_sizes).to(device, non_blocking=True)
+    start = to_device(batch_sizes.cumsum(0) - batch_sizes, device)
     place = start[step] + rank
     packed = assigned.new_zeros(int(batch_sizes.sum()), assigned.shape[1]).index_copy(0, place, assigned)
     states = gru(PackedSequence(packed, batch_sizes))[0].data.index_select(0, place)  # [M, D], after each item
