@@ -37,7 +37,7 @@ def products(precision: str, device: torch.device | str) -> torch.autocast:
 
 
 def full(like: Tensor) -> torch.autocast:
-    """A context inside that of ``products`` in which everything is in the type of its arguments."""
+    """A context in which everything is in the type of its arguments, whatever autocast is on around it."""
     return torch.autocast(like.device.type, enabled=False)
 
 

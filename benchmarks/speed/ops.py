@@ -11,19 +11,16 @@ import argparse
 import importlib.util
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from statistics import median
 from typing import NamedTuple, Optional
 
 from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
+    make_parser,
     markdown_table,
-    positive,
-    read_document,
-    replace_section,
     run_child,
-    section_file,
+    write_section,
 )
 
 SECTION = "ops"
@@ -163,26 +160,14 @@ def main(words: list[str]) -> int:
         parts.append(report(case, measure(case, machine, rounds, settings), machine["rates"]))
         print(f"\n{parts[-1]}", flush=True)
     if arguments.output:
-        document = read_document(arguments.output)
-        section = "\n\n".join(["## Operations", *parts])
-        arguments.output.write_text(replace_section(document, SECTION, section), encoding="utf-8")
+        write_section(arguments.output, SECTION, "## Operations", parts)
     return 0
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.ops", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="a small case and one round, to test the benchmark itself")
+    parser = make_parser("benchmarks.speed.ops", __doc__, SECTION, "a small case and one round")
     parser.add_argument(
         "--cases", type=_cases, metavar="NAME,NAME", help=f"of {', '.join(BY_NAME)} (default: those of the device)"
-    )
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
-    parser.add_argument(
-        "--output",
-        type=partial(section_file, section=SECTION),
-        metavar="FILE",
-        help=f"Markdown file whose section {SECTION!r} to replace",
     )
     return parser.parse_args(words)
 

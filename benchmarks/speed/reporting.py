@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 TITLE = "# Speed\n"
@@ -86,6 +87,33 @@ def replace_section(document: str, name: str, body: str) -> str:
     if not begins:
         before, after = f"{document.rstrip()}\n\n", "\n"
     return f"{before}{first}\n\n{body}\n\n{last}{after}"
+
+
+def write_section(path: Path, name: str, heading: str, parts: list[str]) -> None:
+    """Put a heading and what stands below it into the section of a file."""
+    body = "\n\n".join([heading, *parts])
+    path.write_text(replace_section(read_document(path), name, body), encoding="utf-8")
+
+
+def make_parser(module: str, description: str, section: str, quick: str) -> argparse.ArgumentParser:
+    """A parser of the arguments that every benchmark has: ``--quick``, ``--threads`` and ``--output``.
+
+    Args:
+        section: of the file that ``--output`` names.
+        quick: what ``--quick`` does.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help=f"{quick}, to test the benchmark itself")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument(
+        "--output",
+        type=partial(section_file, section=section),
+        metavar="FILE",
+        help=f"Markdown file whose section {section!r} to replace",
+    )
+    return parser
 
 
 def positive(text: str) -> int:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from functools import partial
 from statistics import median
 
 from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
+    make_parser,
     markdown_table,
     positive,
-    read_document,
-    replace_section,
     run_child,
-    section_file,
+    write_section,
 )
 
 SECTION = "scale"
@@ -55,18 +53,12 @@ def main(words: list[str]) -> int:
     parts.append(markdown_table(HEADER, rows))
     print(f"\n{parts[-1]}", flush=True)
     if arguments.output:
-        section = "\n\n".join(["## Loading", *parts])
-        arguments.output.write_text(replace_section(read_document(arguments.output), SECTION, section), "utf-8")
+        write_section(arguments.output, SECTION, "## Loading", parts)
     return 0
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.scale",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="small files, to test the benchmark itself")
+    parser = make_parser("benchmarks.speed.scale", __doc__, SECTION, "small files")
     parser.add_argument("--sizes", type=positive, nargs="+", metavar="N", help=f"interactions (default: {SIZES})")
     parser.add_argument(
         "--stock_sizes", type=positive, nargs="*", metavar="N", help=f"those for RecBole's loader ({STOCK_SIZES})"
@@ -74,13 +66,6 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=positive, default=3, metavar="N", help="processes for each row (3)")
     parser.add_argument("--memory_limit", type=positive, default=16, metavar="GB", help="of each process (16)")
     parser.add_argument("--time_limit", type=positive, default=600, metavar="S", help="of each process (600)")
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
-    parser.add_argument(
-        "--output",
-        type=partial(section_file, section=SECTION),
-        metavar="FILE",
-        help=f"Markdown file whose section {SECTION!r} to replace",
-    )
     arguments = parser.parse_args(words)
     if arguments.sizes is None:
         arguments.sizes = [QUICK_SIZE] if arguments.quick else SIZES

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from statistics import median
 
 from benchmarks.speed.reporting import (
     describe_run,
+    make_parser,
     markdown_table,
-    positive,
-    read_document,
-    replace_section,
     run_child,
-    section_file,
+    write_section,
 )
 
 SECTION = "scan"
@@ -53,25 +50,12 @@ def main(words: list[str]) -> int:
         parts.append(report(name, case, machine["device"], arguments))
         print(f"\n{parts[-1]}", flush=True)
     if arguments.output:
-        section = "\n\n".join(["## Interests of all prefixes", *parts])
-        arguments.output.write_text(replace_section(read_document(arguments.output), SECTION, section), "utf-8")
+        write_section(arguments.output, SECTION, "## Interests of all prefixes", parts)
     return 0
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.scan",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="one round, to test the benchmark itself")
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
-    parser.add_argument(
-        "--output",
-        type=partial(section_file, section=SECTION),
-        metavar="FILE",
-        help=f"Markdown file whose section {SECTION!r} to replace",
-    )
+    parser = make_parser("benchmarks.speed.scan", __doc__, SECTION, "one round")
     return parser.parse_args(words)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -16,12 +15,10 @@ from typing import NamedTuple
 from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
+    make_parser,
     markdown_table,
-    positive,
-    read_document,
-    replace_section,
     run_child,
-    section_file,
+    write_section,
 )
 
 SECTION = "training"
@@ -72,28 +69,14 @@ def main(words: list[str]) -> int:
         parts.append(report(dataset, machine["device"], arguments))
         print(f"\n{parts[-1]}", flush=True)
     if arguments.output:
-        section = "\n\n".join(["## Training and evaluation", *parts])
-        arguments.output.write_text(replace_section(read_document(arguments.output), SECTION, section), "utf-8")
+        write_section(arguments.output, SECTION, "## Training and evaluation", parts)
     return 0
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--quick", action="store_true", help="one round of a few steps, to test the benchmark itself")
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
+    parser = make_parser("benchmarks.speed.training", __doc__, SECTION, "one round of a few steps")
     parser.add_argument("--datasets", nargs="+", default=DATASETS, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets but ml-100k")
-    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="for the plugin's models")
-    parser.add_argument(
-        "--output",
-        type=partial(section_file, section=SECTION),
-        metavar="FILE",
-        help=f"Markdown file whose section {SECTION!r} to replace",
-    )
     return parser.parse_args(words)
 
 
@@ -115,11 +98,8 @@ def measured(row: Row, dataset: str, device: str, arguments: argparse.Namespace)
         "data_path": None if dataset == "ml-100k" or not arguments.data_path else str(arguments.data_path.resolve()),
         "device": device,
         "threads": arguments.threads,
-        "steps": STOCK_BATCHES if row.stock else 2 if arguments.quick else None,
-        "extra": arguments.settings,
+        "steps": 2 if arguments.quick else STOCK_BATCHES if row.stock else None,
     }
-    if arguments.quick:
-        settings["steps"] = 2
     return run_child("benchmarks.speed.training_row", settings)
 
 

@@ -62,20 +62,18 @@ def measure(
     device: str,
     threads: int | None,
     steps: int | None,
-    extra: list[str],
 ) -> dict:
     """Seconds, matrix operations and targets of an epoch, their rate, seconds of an evaluation, and peak memory.
 
     Args:
         row: a ``Row`` of the benchmark.
         steps: batches that stand for an epoch, or None for a whole one.
-        extra: settings ``key=value`` for the plugin's models.
     """
     if threads:
         torch.set_num_threads(threads)
     logging.disable(logging.INFO)
     make = _stock if row["stock"] else _own
-    trainer, train, valid, num_targets = make(row, dataset, {"data_path": data_path} if data_path else {}, extra)
+    trainer, train, valid, num_targets = make(row, dataset, {"data_path": data_path} if data_path else {})
     train_epoch = _epoch_of_stock if row["stock"] else _epoch_of_own
     count = min(steps or len(train), len(train))
     train_epoch(trainer, FirstBatches(train, 1))  # loads libraries and starts threads
@@ -107,7 +105,7 @@ def _seconds(call: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def _own(row: dict, dataset: str, settings: dict, extra: list[str]) -> tuple:
+def _own(row: dict, dataset: str, settings: dict) -> tuple:
     layers = 2 if row["model"] == "SASRecAP" else 1
     settings = {
         **settings,
@@ -116,7 +114,6 @@ def _own(row: dict, dataset: str, settings: dict, extra: list[str]) -> tuple:
         "train_batch_size": row["users"],
         "precision": row["precision"],
     }
-    settings.update(word.split("=", 1) for word in extra)
     config = Config(row["model"], dataset, config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
     data = create_dataset(config)
@@ -129,7 +126,7 @@ def _epoch_of_own(trainer: Any, batches: FirstBatches) -> None:
     trainer.train_on_sequences(batches)
 
 
-def _stock(row: dict, dataset: str, settings: dict, extra: list[str]) -> tuple:
+def _stock(row: dict, dataset: str, settings: dict) -> tuple:
     own = {**read_own("dataset_configs", dataset), **settings, **SIZES, **EVALUATION}
     own.update(train_batch_size=row["users"], n_layers=2, train_neg_sample_args=None)
     config = StockConfig(model=row["model"], dataset=dataset, config_dict=own)

@@ -9,6 +9,8 @@ from typing import Iterator, NamedTuple
 import torch
 from torch import Tensor
 
+from recbole_sigma import precision
+
 CHUNK = 32
 """Neighbouring items of which the best one stands for all in a first selection."""
 PART = 4
@@ -50,7 +52,7 @@ def top_items(
     grid = _grid(users, items, tile)
     excluded_by_tile = repeat(None) if excluded is None else _by_tile(excluded, grid)
     result = torch.empty(len(users), k, dtype=torch.int64, device=users.device)
-    with torch.autocast(users.device.type, enabled=False):
+    with precision.full(users):
         items = items.to(dtype)
         for rows in grid.rows:
             part = users[rows].to(dtype).transpose(0, 1)  # [K, b, D]

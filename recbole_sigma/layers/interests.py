@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_sigma import precision
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.ops import interest_scan
@@ -76,7 +77,7 @@ class InterestEncoder(nn.Module):
         Each item belongs to one category, drawn by straight-through Gumbel-softmax in training (Jang et al.,
         2016) and the most probable one otherwise; the GRU reads the items of a category in time order.
         """
-        with torch.autocast(items.device.type, enabled=False):
+        with precision.full(items):
             logits = self.category_logits(items)
             # a, [M, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
             probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0)

@@ -2,29 +2,20 @@
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.speed import ops, reporting
+from tests.benchmarks.running import ROOT, run
 
-ROOT = Path(__file__).parents[2]
 CPU = {"device": "cpu", "gpu_memory": 0}
 KEPT = "# Speed\n\nA preface.\n\n<!-- ops -->\n\n{}\n\n<!-- /ops -->\n\n<!-- training -->\n\n42\n\n<!-- /training -->\n"
-
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed.ops", *words], cwd=ROOT, capture_output=True, text=True
-    )
 
 
 def test_a_quick_run_replaces_its_section_and_every_row_has_a_number_or_a_reason(tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text(KEPT.format("What an earlier run wrote."))
-    done = run("--quick", "--output", str(path))
+    done = run("ops", "--quick", "--output", str(path))
     assert done.returncode == 0, done.stderr
     text = path.read_text()
     before, section, after = re.split("<!-- /?ops -->", text)
@@ -70,7 +61,7 @@ def test_a_section_is_replaced_again_and_again():
 def test_bad_arguments_are_refused_before_anything_is_measured(words, message, tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text("<!-- ops -->\n")
-    done = run(*(word.format(path=path) for word in words))
+    done = run("ops", *(word.format(path=path) for word in words))
     assert done.returncode == 2
     assert message in done.stderr
 

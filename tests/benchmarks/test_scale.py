@@ -1,30 +1,21 @@
 """The benchmark of loading: what it writes and keeps, and how it reports a process that was stopped."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.speed import reporting, scale, scale_data
+from tests.benchmarks.running import ROOT, run
 
-ROOT = Path(__file__).parents[2]
 KEPT = "# Speed\n\nA preface.\n\n<!-- scale -->\n\n{}\n\n<!-- /scale -->\n"
-
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed.scale", *words], cwd=ROOT, capture_output=True, text=True
-    )
 
 
 def test_a_quick_run_replaces_its_section_and_both_loaders_have_numbers(tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text(KEPT.format("What an earlier run wrote."))
-    done = run("--quick", "--repeats=1", "--output", str(path))
+    done = run("scale", "--quick", "--repeats=1", "--output", str(path))
     assert done.returncode == 0, done.stderr
     text = path.read_text()
     before, section, after = re.split("<!-- /?scale -->", text)
@@ -48,7 +39,7 @@ def test_a_process_that_is_stopped_leaves_its_reason(limit, reason, tmp_path):
 
 @pytest.mark.parametrize("words, message", [(["--sizes=0"], "at least 1"), (["--output=no/such/folder.md"], "exists")])
 def test_bad_arguments_are_refused_before_anything_is_measured(words, message):
-    done = run(*words)
+    done = run("scale", *words)
     assert done.returncode == 2 and message in done.stderr
 
 

@@ -1,29 +1,20 @@
 """The benchmark of training: what it writes and keeps, how it computes its ratios, and how it refuses bad arguments."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.speed import training
+from tests.benchmarks.running import ROOT, run
 
-ROOT = Path(__file__).parents[2]
 KEPT = "# Speed\n\nA preface.\n\n<!-- training -->\n\n{}\n\n<!-- /training -->\n"
-
-
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed.training", *words], cwd=ROOT, capture_output=True, text=True
-    )
 
 
 @pytest.mark.slow
 def test_a_quick_run_replaces_its_section_and_every_row_has_its_numbers(tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text(KEPT.format("What an earlier run wrote."))
-    done = run("--quick", "--threads=1", "--datasets", "ml-100k", "--output", str(path))
+    done = run("training", "--quick", "--threads=1", "--datasets", "ml-100k", "--output", str(path))
     assert done.returncode == 0, done.stderr
     before, section, after = re.split("<!-- /?training -->", path.read_text())
     assert KEPT == f"{before}<!-- training -->\n\n{{}}\n\n<!-- /training -->{after}"
@@ -61,10 +52,10 @@ def test_ratios_are_medians_of_those_within_a_round():
     [(["--threads=0"], "at least 1"), (["--output=no/such/folder.md"], "exists"), (["--datasets"], "expected")],
 )
 def test_bad_arguments_are_refused_before_anything_is_measured(words, message):
-    done = run(*words)
+    done = run("training", *words)
     assert done.returncode == 2 and message in done.stderr
 
 
 def test_a_data_set_that_is_not_there_ends_with_what_is_missing():
-    done = run("--quick", "--threads=1", "--datasets", "no-such-data", "--data_path", "tests")
+    done = run("training", "--quick", "--threads=1", "--datasets", "no-such-data", "--data_path", "tests")
     assert done.returncode == 1 and "no-such-data" in done.stderr and "Traceback" not in done.stderr

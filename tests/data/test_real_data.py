@@ -1,6 +1,5 @@
 """The settings of the data sets on real files, where they are at hand: a folder named by RECBOLE_SIGMA_DATASETS."""
 
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import pytest
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset
+from tests.data.real import FOLDER, require
 from tests.data.test_dataset import held_out
 
-FOLDER = os.environ.get("RECBOLE_SIGMA_DATASETS")
 COUNTS = {  # table 1 of the paper; ml-100k has its own
     "ml-100k": (938, 1_008, 54_413),
     "amazon-beauty": (22_363, 12_101, 198_502),
@@ -20,8 +19,8 @@ COUNTS = {  # table 1 of the paper; ml-100k has its own
 
 
 def config_of(name, model="SIGMA"):
-    if name != "ml-100k" and not (FOLDER and Path(FOLDER, name).is_dir()):
-        pytest.skip(f"RECBOLE_SIGMA_DATASETS names no folder with {name}")
+    if name != "ml-100k":
+        require(name)
     return Config(model, name, config_dict={"data_path": FOLDER or "dataset"})
 
 

@@ -1,8 +1,5 @@
 """Data sets as they are loaded here against the same ones with RecBole's own methods, on all data at hand."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,9 +8,9 @@ from recbole.utils import init_seed
 
 from recbole_sigma.config import Config
 from recbole_sigma.data.dataset import OrderedDataset, dataset_class
+from tests.data.real import FOLDER, require
 from tests.data.test_dataset import random_rows
 
-FOLDER = os.environ.get("RECBOLE_SIGMA_DATASETS")
 REAL = ["ml-1m", "amazon-beauty", "amazon-toys-games", "amazon-office-products", "amazon-beauty-sasrec"]
 HOOKS = [
     "_load_feat",
@@ -129,8 +126,7 @@ def test_a_random_order_is_that_of_recbole():
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("model", ["SIGMA", "BPR"])
 def test_real_data_are_those_of_recbole(name, model):
-    if not (FOLDER and Path(FOLDER, name).is_dir()):
-        pytest.skip(f"RECBOLE_SIGMA_DATASETS names no folder with {name}")
+    require(name)
     settings = {"user_inter_num_interval": "[5,inf)", "item_inter_num_interval": "[5,inf)"}
     assert_same_content(*both(Config(model, name, config_dict={"data_path": FOLDER, **settings})))
 

@@ -1,11 +1,9 @@
 """The memory that ranking takes, at the size of a large catalog."""
 
-import subprocess
-import sys
-
 import pytest
 
 from recbole_sigma.evaluation.ranking import TILE_SCORES
+from tests.memory import measured, reads_proc
 
 B, D, V, TOP = 512, 16, 200_000, 40
 
@@ -15,11 +13,6 @@ import sys
 import torch
 
 from recbole_sigma.evaluation import top_items
-
-
-def resident(what):
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith(what + ":")) * 1024
 
 
 def run(num_rows, num_vectors, size, num_items, k):
@@ -36,14 +29,9 @@ print(run(*map(int, sys.argv[1:])))
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@reads_proc
 @pytest.mark.parametrize("num_vectors, tiles", [(1, 1), (4, 2)])
 def test_ranking_takes_the_memory_of_a_tile_or_two_whatever_the_catalog(num_vectors, tiles):
     """One tile for the best scores of a user, one for those of one more vector; half as much for all else."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *map(str, (B, num_vectors, D, V, TOP))],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert int(done.stdout) < 1.5 * tiles * 4 * TILE_SCORES < B * V * 4 / 4
+    taken = measured(MEASURE, B, num_vectors, D, V, TOP)
+    assert taken < 1.5 * tiles * 4 * TILE_SCORES < B * V * 4 / 4

@@ -1,11 +1,7 @@
 """The memory that a loss and its gradients take, at the size of a large catalog."""
 
-import subprocess
-import sys
-
-import pytest
-
 from recbole_sigma.ops.interest_cross_entropy.tiled import TILE_SCORES
+from tests.memory import measured, reads_proc
 
 N, K, D, V = 256, 4, 64, 100_000
 
@@ -15,11 +11,6 @@ import sys
 import torch
 
 from recbole_sigma.ops import interest_cross_entropy
-
-
-def resident(what):
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith(what + ":")) * 1024
 
 
 def run(num_rows, num_interests, num_dimensions, num_items, impl):
@@ -40,17 +31,11 @@ print(run(*sizes, impl))
 
 
 def peak(impl):
-    """Bytes that loss and gradients take at most besides their arguments, in a process of their own.
-
-    Not the peak of ``getrusage``: a process begins with that of the one which started it.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, impl, *map(str, (N, K, D, V))], check=True, capture_output=True, text=True
-    )
-    return int(done.stdout)
+    """Bytes that loss and gradients take at most besides their arguments."""
+    return measured(MEASURE, impl, N, K, D, V)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@reads_proc
 def test_tiled_takes_memory_for_gradients_and_tiles_but_not_for_scores():
     """Each gradient has two parts, the target's and the others', and one more place for their sum."""
     gradients, tile = 4 * (N * K * D + V * D), 4 * TILE_SCORES

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from recbole_sigma import precision
 from recbole_sigma.ops.transfer import to_device
 
 
@@ -69,7 +70,7 @@ class _SoftSums(torch.autograd.Function):
     def backward(ctx, grad):
         items, probability, *reach = ctx.saved_tensors
         grad = suffix_sums(grad, reach)
-        with torch.autocast(grad.device.type, enabled=False):
+        with precision.full(grad):
             of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
             of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
         return of_items, of_probability, *(None,) * len(reach)
