@@ -38,6 +38,7 @@ class InterestEncoder(nn.Module):
         soft_interest: "sum" of the items weighted by category, as printed, or their "mean", which does not grow
             with the length of the history.
         mixture_mask: gives no intensity to categories that no item was assigned to yet.
+        interest: mean of a Gaussian: "both", half the soft and half the hard interest as printed in (5), or one alone.
     """
 
     def __init__(
@@ -47,14 +48,16 @@ class InterestEncoder(nn.Module):
         category_temperature: float = 0.1,
         soft_interest: str = "sum",
         mixture_mask: bool = False,
+        interest: str = "both",
     ) -> None:
         super().__init__()
         self.num_categories = num_categories
         self.category_temperature = category_temperature
         self.soft_interest = soft_interest
         self.mixture_mask = mixture_mask
+        self.interest = interest
         self.categories = nn.Parameter(nn.init.orthogonal_(torch.empty(num_categories, hidden_size)))
-        self.gru = nn.GRU(hidden_size, hidden_size)
+        self.gru = nn.GRU(hidden_size, hidden_size).requires_grad_(interest != "soft")
         self.log_var_mlp = nn.Sequential(
             nn.Linear(2 * hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)
         )
@@ -91,7 +94,7 @@ class InterestEncoder(nn.Module):
         if self.soft_interest == "mean":
             mass = scan.intensity * (packing.position + 1).unsqueeze(-1)
             soft = soft / mass.clamp_min(LEAST_PROBABILITY).unsqueeze(-1)
-        mean = (soft + scan.hard) / 2  # (5)
+        mean = {"both": (soft + scan.hard) / 2, "soft": soft, "hard": scan.hard}[self.interest]  # (5)
         if self.mixture_mask:
             weight = weight * scan.present
         return mean, weight / weight.sum(-1, keepdim=True).clamp_min(LEAST_PROBABILITY)

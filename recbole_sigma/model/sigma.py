@@ -53,6 +53,7 @@ class SIGMA(AllPositionRecommender):
         "prior": one_of("mixture", "standard"),
         "scorer": one_of("sequence", "interests"),
         "orth_loss": one_of("squared", "linear"),
+        "interest": one_of("both", "soft", "hard"),
         "soft_interest": one_of("sum", "mean"),
         "mie_loss": one_of("full", "sampled"),
         "mixture_mask": is_bool,
@@ -89,6 +90,7 @@ class SIGMA(AllPositionRecommender):
                 config["category_temperature"],
                 config["soft_interest"],
                 config["mixture_mask"],
+                config["interest"],
             )
             self.interest_decoder = nn.Sequential(
                 nn.Linear(hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)

@@ -105,7 +105,7 @@ def naive_interests(module, items, mask, gumbel=None):
             for i in prefix:
                 if belonging[i].argmax() == j:
                     hard = cell((belonging[i][j] * items[i]).unsqueeze(0), hard.unsqueeze(0))[0]
-            mean = (soft + hard) / 2
+            mean = {"both": (soft + hard) / 2, "soft": soft, "hard": hard}[module.interest]
             means.append(mean)
             category = module.categories[j] / module.categories[j].norm()
             log_vars.append(module.log_var_mlp(torch.cat([category, mean])))
@@ -128,9 +128,12 @@ def naive_assignment(module, item, gumbel):
 @pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
 @pytest.mark.parametrize("soft_interest", ["sum", "mean"])
 @pytest.mark.parametrize("mixture_mask", [False, True], ids=["all_weights", "masked_weights"])
+@pytest.mark.parametrize("interest", ["both", "soft", "hard"])
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_interest, mixture_mask, mask, gumbel):
-    module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask)
+def test_interests_and_their_gradients_equal_a_naive_double_loop(
+    training, soft_interest, mixture_mask, interest, mask, gumbel
+):
+    module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask, interest=interest)
     items = random_items()
     noise = gumbel(mask)
     expected = naive_interests(module, items, mask, noise if training else None)
@@ -139,11 +142,16 @@ def test_interests_and_their_gradients_equal_a_naive_double_loop(training, soft_
         torch.testing.assert_close(value, expected_value, msg=name)
 
     weights = [torch.randn_like(value) for value in actual]
-    inputs = [items, *module.parameters()]
+    inputs = [items, *(parameter for parameter in module.parameters() if parameter.requires_grad)]
     gradients = torch.autograd.grad(sum((w * v).sum() for w, v in zip(weights, actual)), inputs)
     expected_gradients = torch.autograd.grad(sum((w * v).sum() for w, v in zip(weights, expected)), inputs)
     for gradient, expected_gradient in zip(gradients, expected_gradients):
         torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_soft_interests_alone_leave_the_gru_out_of_the_training():
+    trained = {name for name, parameter in encoder(interest="soft").named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, _ in encoder().named_parameters() if not name.startswith("gru")}
 
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)

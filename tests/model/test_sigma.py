@@ -45,6 +45,8 @@ VARIANTS = {
     "interests": {"scorer": "interests"},
     "interests_mean_sampled": {"scorer": "interests", "soft_interest": "mean", "mie_loss": "sampled"},
     "one_category": {"num_categories": 1},
+    "soft": {"interest": "soft"},
+    "hard": {"interest": "hard"},
 }
 every_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 
@@ -93,7 +95,7 @@ def loss_terms(model, batch):
 
 
 def gradients(model, value):
-    parameters = dict(model.named_parameters())
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
     values = torch.autograd.grad(value, parameters.values(), allow_unused=True)
     return {name: torch.zeros_like(parameters[name]) if g is None else g for name, g in zip(parameters, values)}
 
@@ -490,7 +492,9 @@ SWITCHES = {
         for position in POSITIONS
     },
     "standard": combinations(prior=["standard"], position=POSITIONS, **OF_SEQUENCE),
-    "interests": combinations(scorer=["interests"], normalize_items=[False, True], **OF_INTERESTS),
+    "interests": combinations(
+        scorer=["interests"], normalize_items=[False, True], interest=["both", "soft", "hard"], **OF_INTERESTS
+    ),
 }
 
 
@@ -502,6 +506,9 @@ def test_every_parameter_gets_a_gradient_for_every_combination_of_switches(setti
         model = build_sigma(**settings).train()
         model.calculate_loss(batch).backward()
         for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                assert name.startswith("interest_encoder.gru") and settings["interest"] == "soft"
+                continue
             assert parameter.grad is not None, f"{name} gets no gradient with {settings}"
             assert parameter.grad.isfinite().all(), f"gradient of {name} is not finite with {settings}"
             assert parameter.grad.any(), f"gradient of {name} is zero with {settings}"
@@ -571,7 +578,7 @@ REFUSED_BY_KIND = [
     (["kl_weight", "mie_weight", "mie_kl_weight", "orth_weight"], [-0.1, math.nan, math.inf, "1e-4", None]),
     (["kl_anneal_steps"], [-1, 0.5, None]),
     (["log_var_bias"], [math.nan, math.inf, "-2", None, False]),
-    (["position", "prior", "scorer", "orth_loss", "soft_interest", "loss", "mie_loss"], ["other", 1, None]),
+    (["position", "prior", "scorer", "orth_loss", "interest", "soft_interest", "loss", "mie_loss"], ["other", 1, None]),
     (["mixture_mask", "detach_prior", "normalize_items"], ["yes", 1, None]),
 ]
 REFUSED = [(key, value) for keys, values in REFUSED_BY_KIND for key in keys for value in values]
