@@ -138,6 +138,7 @@ _COMMON = {
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
     "checkpoint": optional(Rule("the path of a checkpoint", lambda value: isinstance(value, str) and value != "")),
     "clip_grad_norm": optional(_CLIP),
+    "category_field": optional(Rule("the name of a column", lambda value: isinstance(value, str) and value != "")),
     "loss_type": one_of("CE", "BPR", "BCE"),
     "load_col": optional(mapping),
     "unload_col": optional(mapping),

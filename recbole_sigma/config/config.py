@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from recbole.config import Config as RecBoleConfig
-from recbole.evaluator.register import metric_types, metrics_dict
+from recbole.evaluator.register import metric_information, metric_types, metrics_dict
 from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sigma.config.known import COMPUTED, NOT_KEPT, declared_keys, did_you_mean, find_model, known_keys, owners
@@ -213,13 +213,18 @@ class Config(RecBoleConfig):
                 rule.check(key, value)
 
     def _check_metrics(self):
-        metrics = self.final_config_dict["metrics"]
-        for metric in [metrics] if isinstance(metrics, str) else metrics:
+        final = self.final_config_dict
+        for metric in [final["metrics"]] if isinstance(final["metrics"], str) else final["metrics"]:
             if metric.lower() not in metric_types:
                 names = [cls.__name__ for cls in metrics_dict.values()]
                 raise ConfigError(
                     f"metrics has {metric!r}; expected some of {', '.join(sorted(names))}"
                     + did_you_mean(nearest(metric, names))
+                )
+            if "data.item_categories" in metric_information[metric.lower()] and not final.get("category_field"):
+                raise ConfigError(
+                    f"metrics has {metric!r}, and category_field is nothing; expected the column of the .item file "
+                    "that holds the categories of items, as in --category_field=genre"
                 )
 
     def _check_eval_args(self):

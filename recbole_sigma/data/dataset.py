@@ -12,12 +12,14 @@ import pandas as pd
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
+from recbole.evaluator import Register
 from recbole.utils import FeatureSource, ModelType
 from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
+from recbole_sigma.data.categories import read_item_categories
 from recbole_sigma.data.columns import (
     TokenCounts,
     ids_by_first_appearance,
@@ -47,6 +49,9 @@ class OrderedDataset(Dataset):
 
     Tokens are read as categories, and ids, counts and splits come from their codes, where RecBole has a string or a
     Python loop for every row; the result is the same.
+
+    Attributes:
+        item_categories: ``ItemCategories``, if a metric needs them.
     """
 
     def _load_data(self, token, dataset_path):
@@ -61,6 +66,11 @@ class OrderedDataset(Dataset):
         if self._in_time_order:
             self._require_column("TIME_FIELD", self.time_field)
             self._require_times()
+
+    def _data_processing(self):
+        super()._data_processing()
+        if Register(self.config).need("data.item_categories"):
+            self.item_categories = read_item_categories(self)
 
     def _load_inter_feat(self, token, dataset_path):
         if self.benchmark_filename_list is None and not os.path.isfile(self._inter_file):

@@ -1,7 +1,11 @@
-"""Ranking of the whole catalog, in tiles of items and with only the best of them kept."""
+"""Ranking of the whole catalog, in tiles of items and with only the best of them kept, and a metric RecBole lacks."""
 
 from recbole_sigma.evaluation.collector import RankedItems, TopItemsCollector
+from recbole_sigma.evaluation.diversity import Diversity
 from recbole_sigma.evaluation.full_sort import rank_catalog
 from recbole_sigma.evaluation.ranking import top_items
+from recbole_sigma.evaluation.registration import register_metric
 
-__all__ = ["RankedItems", "TopItemsCollector", "rank_catalog", "top_items"]
+register_metric(Diversity)
+
+__all__ = ["Diversity", "RankedItems", "TopItemsCollector", "rank_catalog", "top_items"]

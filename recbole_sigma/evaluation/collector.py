@@ -9,6 +9,8 @@ import torch
 from recbole.evaluator import Collector
 from torch import Tensor
 
+from recbole_sigma.evaluation.diversity import bit_masks
+
 
 class RankedItems(NamedTuple):
     """In the place of scores ``[B, V]``: the first ``max(topk)`` items of each row, best first."""
@@ -19,7 +21,8 @@ class RankedItems(NamedTuple):
 class TopItemsCollector(Collector):
     """Takes ``RankedItems`` where RecBole's collector takes scores, which it takes, too.
 
-    It makes of them what top-k metrics read: ``rec.items``, ``rec.topk`` and the counts of the training data.
+    It makes of them what top-k metrics read: ``rec.items``, ``rec.topk`` and the counts of the training data; and the
+    categories of items, ``data.item_categories`` ``[V, W]``, as bit masks.
     """
 
     def __init__(self, config) -> None:
@@ -30,6 +33,12 @@ class TopItemsCollector(Collector):
     def needs_scores(self) -> bool:
         """Whether a metric of this configuration reads more than the top items: GAUC, AUC, LogLoss and the like."""
         return any(self.register.need(name) for name in ("rec.meanrank", "rec.score", "data.label"))
+
+    def data_collect(self, train_data):
+        super().data_collect(train_data)
+        if self.register.need("data.item_categories"):
+            dataset = train_data.dataset
+            self.data_struct.set("data.item_categories", bit_masks(*dataset.item_categories, dataset.item_num))
 
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
         if not isinstance(scores_tensor, RankedItems):

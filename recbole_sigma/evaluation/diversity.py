@@ -1,0 +1,84 @@
+"""How different the recommended items are: equation (15) of the paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from recbole.evaluator.base_metric import AbstractMetric
+from recbole.utils import EvaluatorType
+from torch import Tensor
+
+from recbole_sigma.errors import ConfigError
+
+PAIRS_AT_ONCE = 2**19
+"""Pairs of items that are compared at a time, 8 bytes each; at least those of one row."""
+
+
+def diversity(items: Tensor, categories: Tensor) -> Tensor:
+    """Share of the pairs among the first K items of a row that have no category in common, for every K up to k.
+
+    Equation (15) of Li et al., "Semantic Gaussian Mixture Variational Autoencoder for Sequential Recommendation", where
+    items are of the same category "if they share at least one genre in common"; so an item without a category shares
+    none. The mean over the rows; for K = 1, where there is no pair, it is 0.
+
+    Args:
+        items: ``[B, k]``, best first.
+        categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
+
+    Returns:
+        ``[k]``, float64, whose entry K - 1 is Diversity@K. The pairs are counted exactly, in memory of O(k^2) or
+        ``PAIRS_AT_ONCE``.
+
+    Raises:
+        ValueError: arguments of another shape or type.
+    """
+    shapes = f"items {list(items.shape)}, categories {list(categories.shape)}"
+    if items.dim() != 2 or categories.dim() != 2 or not items.numel():
+        raise ValueError(f"{shapes}; expected items [B, k], at least one, and categories [V, W]")
+    if categories.dtype != torch.int64:
+        raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
+    num_rows, k = items.shape
+    differing = torch.zeros(k, k, dtype=torch.int64, device=items.device)
+    for rows in items.split(max(1, PAIRS_AT_ONCE // k**2)):
+        shared = torch.zeros(len(rows), k, k, dtype=torch.bool, device=items.device)
+        for word in categories.T:
+            bits = word[rows]  # [b, k]
+            shared |= (bits.unsqueeze(2) & bits.unsqueeze(1)).ne(0)
+        differing += shared.logical_not().sum(0)
+    length = torch.arange(1, k + 1, device=items.device)
+    pairs = num_rows * length * (length - 1) // 2
+    return differing.tril(-1).sum(1).cumsum(0) / pairs.clamp(min=1).double()
+
+
+def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
+    """The categories of each item as bits of 64-bit words.
+
+    Args:
+        item, category: ``[P]``, the pairs of an item and a category of it, as numbers from 0; a pair may come twice.
+
+    Returns:
+        ``[V, W]``, int64, for V items and as many words as the highest category needs.
+    """
+    masks = np.zeros((num_items, category.max(initial=0) // 64 + 1), dtype=np.uint64)
+    np.bitwise_or.at(masks, (item, category // 64), np.uint64(1) << (category % 64).astype(np.uint64))
+    return torch.from_numpy(masks.view(np.int64))
+
+
+class Diversity(AbstractMetric):
+    """Diversity@K, bigger is better, of the categories in the column ``category_field`` of the ``.item`` file."""
+
+    metric_type = EvaluatorType.RANKING
+    metric_need = ["rec.items", "data.item_categories"]
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.topk = config["topk"]
+
+    def calculate_metric(self, dataobject):
+        if "data.item_categories" not in dataobject:
+            raise ConfigError(
+                "Diversity needs the categories of items, which RecBole's own trainer does not collect; expected "
+                "run_recbole_sigma in its place"
+            )
+        values = diversity(dataobject.get("rec.items"), dataobject.get("data.item_categories")).tolist()
+        return {f"diversity@{k}": round(values[k - 1], self.decimal_place) for k in self.topk}
