@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from benchmarks.arguments import positive
+
 TITLE = "# Speed\n"
 
 
@@ -114,13 +116,6 @@ def make_parser(module: str, description: str, section: str, quick: str) -> argp
         help=f"Markdown file whose section {section!r} to replace",
     )
     return parser
-
-
-def positive(text: str) -> int:
-    """An argument of the command line that is an integer of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected an integer of at least 1")
-    return int(text)
 
 
 def section_file(text: str, section: str) -> Path:
