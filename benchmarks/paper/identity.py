@@ -52,3 +52,8 @@ def is_record_of(record: dict, run) -> bool:
     found = record["settings"]
     defaults = resolve(run.model, run.dataset, {})
     return all(value == found.get(key, defaults.get(key)) for key, value in run.settings.items())
+
+
+def record_of(records: list[dict], run) -> dict | None:
+    """The first record of a planned run, or None while it is not done."""
+    return next((record for record in records if is_record_of(record, run)), None)

@@ -16,23 +16,35 @@ from recbole_sigma.config.reading import read_user_file
 from recbole_sigma.errors import ConfigError
 
 HERE = Path(__file__).parent
+METRICS = ["recall@20", "recall@40", "ndcg@20", "ndcg@40"]
 
 
 class Row(NamedTuple):
+    """Attributes:
+    published: the name of the row in ``published.yaml``.
+    """
+
     label: str
     model: str
+    settings: dict
+    published: str
+
+
+class Dataset(NamedTuple):
+    seeds: list[int]
     settings: dict
 
 
 class Table(NamedTuple):
     """Attributes:
-    datasets: ``{name: {"seeds": [...], "settings": {...}}}``.
+    metrics: the columns of the report.
     rows: those of the file; none where ``search`` has what they are drawn from.
     """
 
     name: str
     title: str
-    datasets: dict[str, dict]
+    datasets: dict[str, Dataset]
+    metrics: list[str]
     rows: list[Row]
     search: Search | None
 
@@ -72,11 +84,22 @@ def read_table(name: str) -> Table:
         raise ConfigError(f"table {name!r} is not known; expected {', '.join(table_names())}, or a .yaml file")
     content = read_user_file(path)
     try:
-        rows = [Row(row["label"], row["model"], row.get("settings", {})) for row in content.get("rows", [])]
-        search = Search(content["trials"], content["draws_seed"], content["spaces"]) if "spaces" in content else None
-        return Table(path.stem, content["title"], content["datasets"], rows, search)
+        table = Table(
+            path.stem,
+            content["title"],
+            {name: Dataset(own["seeds"], own.get("settings", {})) for name, own in content["datasets"].items()},
+            content.get("metrics", METRICS),
+            [
+                Row(row["label"], row["model"], row.get("settings", {}), row.get("published", row["label"]))
+                for row in content.get("rows", [])
+            ],
+            Search(content["trials"], content["draws_seed"], content["spaces"]) if "spaces" in content else None,
+        )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path}: expected title, datasets, and rows or a search; {error!r}") from error
+        raise ConfigError(f"{path}: expected title, datasets with seeds, and rows or a search; {error!r}") from error
+    if table.search and any(len(dataset.seeds) != 1 for dataset in table.datasets.values()):
+        raise ConfigError(f"{path}: expected one seed for each data set of a search")
+    return table
 
 
 def rows_of(table: Table, dataset: str) -> list[Row]:
@@ -84,11 +107,8 @@ def rows_of(table: Table, dataset: str) -> list[Row]:
     if table.search is None:
         return table.rows
     drawn = {model: draw(table.search, model, dataset, fixed_settings(model)) for model in table.search.spaces}
-    return [
-        Row(f"{model} trial {trial}", model, drawn[model][trial])
-        for trial in range(table.search.trials)
-        for model in drawn
-    ]
+    labels = [(f"{model} trial {trial}", model, trial) for trial in range(table.search.trials) for model in drawn]
+    return [Row(label, model, drawn[model][trial], label) for label, model, trial in labels]
 
 
 def fixed_settings(model: str) -> dict:
@@ -102,29 +122,33 @@ def plan(
     """The runs of a table on a data set, all rows with the first seed first; a run that two rows share comes once.
 
     Args:
-        selected: settings of each model that its search has selected on this data set; not for a search.
+        selected: settings of each model that the search has selected on this data set.
         models, seeds: those to be run; by default all of the table.
 
     Raises:
         ConfigError: a data set, model or seed that is not in the table, or settings that cannot be resolved.
     """
-    _check(dataset, table.datasets, "data set", table)
+    _check([dataset], table.datasets, "data set", table)
     rows = rows_of(table, dataset)
-    _check_all(models, [row.model for row in rows], "model", table)
-    own = table.datasets[dataset]
-    _check_all(seeds, own["seeds"], "seed", table)
+    _check(models or [], [row.model for row in rows], "model", table)
+    _check(seeds or [], table.datasets[dataset].seeds, "seed", table)
     runs: dict[str, Run] = {}
-    for seed in own["seeds"]:
+    for seed in table.datasets[dataset].seeds:
         for row in rows:
             if row.model in (models or [row.model]) and seed in (seeds or [seed]):
-                run = make_run(row, dataset, seed, own.get("settings", {}), {} if table.search else selected)
+                run = make_run(table, row, dataset, seed, selected)
                 runs.setdefault(run.hash, run)
     return list(runs.values())
 
 
-def make_run(row: Row, dataset: str, seed: int, of_dataset: dict, selected: dict) -> Run:
-    """A row of a table with a seed; see ``plan``."""
-    given = {**fixed_settings(row.model), **of_dataset, **selected.get(row.model, {}), **row.settings}
+def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | None = None) -> Run:
+    """A row of a table with a seed. A search builds on the defaults, whatever has been selected.
+
+    Raises:
+        ConfigError: settings that cannot be resolved.
+    """
+    base = {} if table.search else (selected or {}).get(row.model, {})
+    given = {**fixed_settings(row.model), **table.datasets[dataset].settings, **base, **row.settings}
     try:
         settings = resolve(row.model, dataset, given)
     except ConfigError as error:
@@ -132,12 +156,8 @@ def make_run(row: Row, dataset: str, seed: int, of_dataset: dict, selected: dict
     return Run(row.label, row.model, dataset, seed, given, settings)
 
 
-def _check_all(values, known, kind: str, table: Table) -> None:
-    for value in values or []:
-        _check(value, known, kind, table)
-
-
-def _check(value, known, kind: str, table: Table) -> None:
-    if value not in known:
-        expected = ", ".join(map(str, dict.fromkeys(known)))
-        raise ConfigError(f"{kind} {value!r} is not in {table.name}; expected {expected}")
+def _check(values: list, known, kind: str, table: Table) -> None:
+    for value in values:
+        if value not in known:
+            expected = ", ".join(map(str, dict.fromkeys(known)))
+            raise ConfigError(f"{kind} {value!r} is not in {table.name}; expected {expected}")

@@ -19,9 +19,9 @@ from statistics import mean
 from benchmarks.arguments import positive
 from benchmarks.paper import records
 from benchmarks.paper.children import run_children
-from benchmarks.paper.identity import is_record_of
+from benchmarks.paper.identity import record_of
 from benchmarks.paper.plan import HERE, Run, plan, read_table, table_names
-from benchmarks.paper.selection import read_selected
+from benchmarks.paper.select import read_selected
 from recbole_sigma.config import Config
 from recbole_sigma.errors import DataError, RecBoleSigmaError
 
@@ -111,14 +111,14 @@ class Grid:
 
     def missing(self) -> list[Run]:
         found = records.read(self.results)
-        return [run for run in self.runs if not any(is_record_of(record, run) for record in found)]
+        return [run for run in self.runs if record_of(found, run) is None]
 
     def free(self, missing: list[Run]) -> Iterator[Run]:
         """Runs that nobody does and nobody has done, asked for one by one."""
         for run in missing:
             if not self.claims.take(run.hash):
                 self.elsewhere.append(run)
-            elif any(is_record_of(record, run) for record in records.read(self.results)):
+            elif record_of(records.read(self.results), run):
                 self.claims.release(run.hash)
             else:
                 yield run
@@ -132,7 +132,7 @@ class Grid:
         if not missing or not all(run.model in seconds for run in missing):
             return ""
         total = sum(mean(seconds[run.model]) for run in missing) / self.jobs
-        return f"; about {total / 3600:.1f} h left"
+        return f"; about {total / 60:,.0f} min left"
 
 
 def failure(run: Run, outcome: dict) -> dict:
