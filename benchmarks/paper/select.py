@@ -14,7 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from benchmarks.paper import records
-from benchmarks.paper.identity import record_of
+from benchmarks.paper.identity import record_of, resolve
 from benchmarks.paper.plan import HERE, Table, make_run, read_table, rows_of
 from recbole_sigma.config.reading import read_user_file
 from recbole_sigma.errors import ConfigError, RecBoleSigmaError
@@ -28,11 +28,13 @@ HEADER = """\
 class Trial(NamedTuple):
     """Attributes:
     settings: what was drawn.
+    changed: those of them that are not the defaults.
     record: of the run, if it is done.
     """
 
     number: int
     settings: dict
+    changed: dict
     record: dict | None
 
     @property
@@ -48,7 +50,9 @@ def trials_of(table: Table, dataset: str, found: list[dict]) -> dict[str, list[T
     for row in rows_of(table, dataset):
         of_model = trials.setdefault(row.model, [])
         record = record_of(found, make_run(table, row, dataset, seed))
-        of_model.append(Trial(len(of_model), row.settings, record))
+        defaults = resolve(row.model, dataset, {})
+        changed = {key: value for key, value in row.settings.items() if value != defaults[key]}
+        of_model.append(Trial(len(of_model), row.settings, changed, record))
     return trials
 
 

@@ -62,12 +62,6 @@ def describe_run(machine: dict, module: str, words: list[str], output: Path | No
     return "\n".join(f"- {line}" for line in lines)
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table with text in its first column and numbers in the others."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 def read_document(path: Path) -> str:
     """A file's text, or a title where it is absent."""
     return path.read_text(encoding="utf-8") if path.exists() else TITLE
