@@ -20,7 +20,7 @@ def sweep(title: str, key: str, metrics: list[str], results: list[Result]) -> st
     for metric in metrics:
         found = [result.test(metric) for result in done]
         points = [Point(place, value.mean, value.sd) for place, value in enumerate(found)]
-        panels.append(Panel(key, short(metric), {metric: points}, ticks))
+        panels.append(Panel(key, short(metric), points, ticks))
     return draw(title, panels)
 
 
@@ -28,4 +28,4 @@ def trade_off(title: str, x: str, y: str, results: list[Result]) -> str:
     """An SVG with a labelled point for each row, one metric against another."""
     done = [result for result in results if result.records]
     points = [Point(result.test(x).mean, result.test(y).mean, result.test(y).sd, result.row.label) for result in done]
-    return draw(title, [Panel(short(x), short(y), {y: points}, [])])
+    return draw(title, [Panel(short(x), short(y), points, [])])

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 300, 240
-LEFT, RIGHT, TOP, BOTTOM = 62, 20, 34, 46
-COLOURS = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce")
+LEFT, RIGHT, TOP, BOTTOM = 62, 20, 30, 46
+BLACK, GREY, BLUE = "#111", "#ddd", "#1f5fa8"
 
 
 class Point(NamedTuple):
@@ -27,13 +27,13 @@ class Panel(NamedTuple):
     """A pair of axes.
 
     Attributes:
-        ticks: names of the places 0, 1, ... of the horizontal axis, which are equally far apart; none for an axis of
+        ticks: names of the places 0, 1, ... of the horizontal axis, whose points are joined; none for an axis of
             numbers.
     """
 
     x_label: str
     y_label: str
-    series: dict[str, list[Point]]
+    points: list[Point]
     ticks: list[str]
 
 
@@ -54,7 +54,7 @@ def draw(title: str, panels: list[Panel]) -> str:
     width = WIDTH * len(panels)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
-        'font-family="sans-serif" font-size="11" fill="#111">',
+        f'font-family="sans-serif" font-size="11" fill="{BLACK}">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{width}" height="{HEIGHT}" fill="#fff"/>',
         _text(width / 2, 16, title, "middle", "font-weight='bold'"),
@@ -65,33 +65,24 @@ def draw(title: str, panels: list[Panel]) -> str:
 
 
 def _panel(panel: Panel) -> list[str]:
-    points = [point for series in panel.series.values() for point in series]
-    heights = [point.y + sign * (point.error or 0) for point in points for sign in (-1, 1)]
+    heights = [point.y + sign * (point.error or 0) for point in panel.points for sign in (-1, 1)]
     y = _axis(heights, HEIGHT - BOTTOM, TOP)
     if panel.ticks:
         x = Axis(-0.5, len(panel.ticks) - 0.5, LEFT, WIDTH - RIGHT)
         x_ticks = dict(enumerate(panel.ticks))
     else:
-        x = _axis([point.x for point in points], LEFT, WIDTH - RIGHT)
+        x = _axis([point.x for point in panel.points], LEFT, WIDTH - RIGHT)
         x_ticks = _ticks(x)
-    return [
-        *_axes(panel, x, y, x_ticks, _ticks(y)),
-        *(
-            part
-            for number, series in enumerate(panel.series.values())
-            for part in _series(series, x, y, COLOURS[number % len(COLOURS)], joined=bool(panel.ticks))
-        ),
-        *_legend(list(panel.series)),
-    ]
+    return [*_axes(panel, x, y, x_ticks, _ticks(y)), *_drawn(panel.points, x, y, joined=bool(panel.ticks))]
 
 
 def _axes(panel: Panel, x: Axis, y: Axis, x_ticks: dict[float, str], y_ticks: dict[float, str]) -> list[str]:
-    parts = [_line(x.start, y.start, x.end, y.start, "#111"), _line(x.start, y.start, x.start, y.end, "#111")]
+    parts = [_line(x.start, y.start, x.end, y.start, BLACK), _line(x.start, y.start, x.start, y.end, BLACK)]
     for value, name in x_ticks.items():
-        parts.append(_line(x.place(value), y.start, x.place(value), y.start + 4, "#111"))
+        parts.append(_line(x.place(value), y.start, x.place(value), y.start + 4, BLACK))
         parts.append(_text(x.place(value), y.start + 16, name, "middle"))
     for value, name in y_ticks.items():
-        parts.append(_line(x.start, y.place(value), x.end, y.place(value), "#ddd"))
+        parts.append(_line(x.start, y.place(value), x.end, y.place(value), GREY))
         parts.append(_text(x.start - 6, y.place(value) + 4, name, "end"))
     middle = (y.start + y.end) / 2
     return [
@@ -101,32 +92,21 @@ def _axes(panel: Panel, x: Axis, y: Axis, x_ticks: dict[float, str], y_ticks: di
     ]
 
 
-def _series(series: list[Point], x: Axis, y: Axis, colour: str, joined: bool) -> list[str]:
+def _drawn(points: list[Point], x: Axis, y: Axis, joined: bool) -> list[str]:
     parts = []
     if joined:
-        corners = " ".join(f"{x.place(point.x):.1f},{y.place(point.y):.1f}" for point in series)
-        parts.append(f'<polyline points="{corners}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-    for point in series:
+        corners = " ".join(f"{x.place(point.x):.1f},{y.place(point.y):.1f}" for point in points)
+        parts.append(f'<polyline points="{corners}" fill="none" stroke="{BLUE}" stroke-width="1.5"/>')
+    for point in points:
         across, up = x.place(point.x), y.place(point.y)
         if point.error is not None:
             top, bottom = y.place(point.y + point.error), y.place(point.y - point.error)
-            parts.append(_line(across, top, across, bottom, colour))
-            parts += [_line(across - 3, end, across + 3, end, colour) for end in (top, bottom)]
-        parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{colour}"/>')
+            parts.append(_line(across, top, across, bottom, BLUE))
+            parts += [_line(across - 3, end, across + 3, end, BLUE) for end in (top, bottom)]
+        parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{BLUE}"/>')
         if point.label:
             right = across > (x.start + x.end) / 2  # of the middle, where there is no room beside it
             parts.append(_text(across + (-6 if right else 6), up - 5, point.label, "end" if right else "start"))
-    return parts
-
-
-def _legend(names: list[str]) -> list[str]:
-    if len(names) < 2:
-        return []
-    parts = []
-    for number, name in enumerate(names):
-        left = LEFT + number * (WIDTH - LEFT - RIGHT) / len(names)
-        parts.append(f'<circle cx="{left + 4:.1f}" cy="26" r="3" fill="{COLOURS[number % len(COLOURS)]}"/>')
-        parts.append(_text(left + 11, 30, name, "start"))
     return parts
 
 
@@ -137,7 +117,7 @@ def _axis(values: list[float], start: float, end: float) -> Axis:
 
 
 def _ticks(axis: Axis) -> dict[float, str]:
-    """Three to eight round values within an axis, with their names."""
+    """A few round values within an axis, with their names."""
     span = axis.high - axis.low
     unit = 10.0 ** math.floor(math.log10(span))
     step = next(unit * factor for factor in (0.2, 0.5, 1.0, 2.0) if span / (unit * factor) <= 6)
