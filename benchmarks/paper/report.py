@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.paper import plots, records, sections
 from benchmarks.paper.plan import HERE, Table, read_table
 from benchmarks.paper.results import Result, results_of
-from benchmarks.paper.select import read_selected, trials_of
+from benchmarks.paper.select import best, read_selected, trials_of
 from recbole_sigma.config.reading import read_user_file
 from recbole_sigma.errors import ConfigError, RecBoleSigmaError
 
@@ -95,8 +95,13 @@ class Report:
             f"{table.search.trials} trials for each model, the defaults and random draws (seed {table.search.seed}), "
             f"trained with seed {seed}; done: " + ", ".join(f"{model} {count}" for model, count in done.items()) + "."
         )
+        best_of = {model: winner for model, of_model in trials.items() if (winner := best(of_model))}
+        selected = self.selected.get(dataset, {})
+        stale = [model for model, winner in best_of.items() if selected.get(model) != winner.settings]
         of_runs = [trial.record for of_model in trials.values() for trial in of_model if trial.record]
         parts = [budget, sections.search_log(trials), _command(table, dataset)]
+        if stale:
+            parts.append(f"`selected.yaml` has other settings than the best trial of: {', '.join(stale)}.")
         return [*parts, *([sections.provenance(of_runs)] if of_runs else [])]
 
     def plots(self, table: Table, dataset: str, results: list[Result]) -> list[str]:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from scipy.stats import t as student
 
-from benchmarks.paper import records, report
+from benchmarks.paper import records, report, select
 from benchmarks.paper.plan import make_run, plan, read_table, rows_of
 from tests.benchmarks.made_up import record, write_table
 
@@ -138,6 +138,9 @@ def test_the_search_is_a_table_of_validation_alone(tmp_path):
     assert cells(text, "**BPR 1**") == [changed, "0.0600", "0.0600", "7"]
     assert cells(text, "BPR 2")[1:] == ["not run"] * 3
     assert "0.9876" not in text
+    assert "`selected.yaml` has other settings than the best trial of: BPR." in text
+    assert select.main([search, "--folder", str(tmp_path)]) == 0
+    assert "other settings" not in written(tmp_path, search)
 
 
 def test_failed_runs_are_listed_until_they_are_done(tmp_path, small):
