@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logging import getLogger
+from typing import Any, NamedTuple
 
 from recbole.utils import init_seed
 
@@ -33,7 +34,8 @@ def run_recbole_sigma(
     Returns:
         The entries of RecBole's ``run_recbole`` (``best_valid_score``, ``valid_score_bigger``,
         ``best_valid_result``, ``test_result``) and ``model``, ``dataset``, ``seed``, ``remove_seen``, ``parameters``,
-        ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``.
+        ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``. The result of validation is the best
+        one of the training, or that of the checkpoint.
 
     Raises:
         RecBoleSigmaError: input that has to be changed; the message says how.
@@ -41,39 +43,59 @@ def run_recbole_sigma(
     return run(Config(model, dataset, config_file_list, config_dict), saved)
 
 
-def run(config: Config, saved: bool = True) -> dict:
-    """``run_recbole_sigma`` for a configuration that exists already."""
+class Prepared(NamedTuple):
+    """What a run consists of: RecBole's data set, the loaders (one of no rows is false), the model and its trainer."""
+
+    dataset: Any
+    train_data: Any
+    valid_data: Any
+    test_data: Any
+    model: Any
+    trainer: Any
+
+
+def prepare(config: Config) -> Prepared:
+    """Everything up to the first step of training, from the seed of the configuration.
+
+    Raises:
+        RecBoleSigmaError: input that has to be changed; the message says how.
+    """
     if not config["single_spec"]:
         raise ConfigError(
             "local_rank is set; expected a single process, this pipeline does not share a run among several"
         )
+    logger = getLogger()
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    logger.info(dataset)
+    loaders = prepare_data(config, dataset)
+
+    init_seed(config["seed"], config["reproducibility"])  # whatever the data drew
+    model = config.model_class(config, loaders[0].dataset).to(config["device"])
+    logger.info(model, extra={"file_only": True})
+    logger.info(f"{config['model']}: {num_parameters(model):,} parameters, on {config['device']}")
+
+    trainer = trainer_class(config)(config, model)
+    trainer.catalog = checkpoint.catalog(dataset)
+    trainer.eval_collector.data_collect(loaders[0])  # for metrics that count, in runs that do not train
+    return Prepared(dataset, *loaders, model, trainer)
+
+
+def run(config: Config, saved: bool = True) -> dict:
+    """``run_recbole_sigma`` for a configuration that exists already."""
     config["run_id"] = new_run_id(config["model"], config["dataset"])
     with run_log(config["model"], config["run_id"], config["state"]) as log_file:
         logger = getLogger()
         logger.info(config, extra={"file_only": True})
-        init_seed(config["seed"], config["reproducibility"])
-        dataset = create_dataset(config)
-        logger.info(dataset)
-        train_data, valid_data, test_data = prepare_data(config, dataset)
-
-        init_seed(config["seed"], config["reproducibility"])  # whatever the data drew
-        model = config.model_class(config, train_data.dataset).to(config["device"])
-        parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-        logger.info(model, extra={"file_only": True})
-        logger.info(f"{config['model']}: {parameters:,} parameters, on {config['device']}")
-
-        trainer = trainer_class(config)(config, model)
-        trainer.catalog = checkpoint.catalog(dataset)
-        trainer.eval_collector.data_collect(train_data)  # for metrics that count, in runs that do not train
+        _, train_data, valid_data, test_data, model, trainer = prepare(config)
         show_progress = config["show_progress"]
-        valid_result = None
-        if config["checkpoint"] is not None:
-            trainer.load_model(config["checkpoint"])
-        else:
+        trains = config["checkpoint"] is None
+        if trains:
             _, valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show_progress)
-        test_result = trainer.evaluate(
-            test_data, load_best_model=saved and config["checkpoint"] is None, show_progress=show_progress
-        )
+        else:
+            trainer.load_model(config["checkpoint"])
+            valid_result = trainer.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
+        test_result = trainer.evaluate(test_data, load_best_model=saved and trains, show_progress=show_progress)
 
         valid_result, test_result = (_floats(result) for result in (valid_result, test_result))
         logger.info(f"best validation result: {valid_result}")
@@ -84,16 +106,21 @@ def run(config: Config, saved: bool = True) -> dict:
         "dataset": config["dataset"],
         "seed": config["seed"],
         "remove_seen": config["remove_seen"],
-        "parameters": parameters,
+        "parameters": num_parameters(model),
         "epochs": len(trainer.epoch_seconds),
         "seconds_per_epoch": sum(trainer.epoch_seconds) / max(1, len(trainer.epoch_seconds)),
-        "best_valid_score": float(trainer.best_valid_score) if valid_result else None,
+        "best_valid_score": valid_result[config["valid_metric"].lower()] if valid_result else None,
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": valid_result,
         "test_result": test_result,
         "checkpoint": config["checkpoint"] or (trainer.saved_model_file if saved else None),
         "log": str(log_file),
     }
+
+
+def num_parameters(model) -> int:
+    """Numbers that training changes."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def _floats(result: dict | None) -> dict | None:

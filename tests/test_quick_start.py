@@ -38,6 +38,16 @@ def test_a_model_class_may_be_given_for_its_name(settings):
     assert run_recbole_sigma(SIGMA, "toy", config_dict=settings)["model"] == "SIGMA"
 
 
+@pytest.mark.parametrize("model", ["SIGMA", "BPR"])
+def test_a_checkpoint_is_validated_and_tested_as_at_the_end_of_its_training(settings, model):
+    given = settings if model == "SIGMA" else settings_of_bpr(settings)
+    first = run_recbole_sigma(model, "toy", config_dict=given)
+    again = run_recbole_sigma(model, "toy", config_dict={**given, "checkpoint": first["checkpoint"]})
+    for key in ("best_valid_score", "best_valid_result", "test_result", "parameters"):
+        assert again[key] == first[key], key
+    assert again["epochs"] == 0
+
+
 def test_without_saving_no_checkpoint_is_left(settings, tmp_path):
     result = run_recbole_sigma("SIGMA", "toy", config_dict=settings, saved=False)
     assert result["checkpoint"] is None and result["test_result"]

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple, Optional
 
+from benchmarks.markdown import markdown_table
 from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
     make_parser,
-    markdown_table,
     run_child,
     write_section,
 )

@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from benchmarks.arguments import positive
+
 TITLE = "# Speed\n"
 
 
@@ -58,12 +60,6 @@ def describe_run(machine: dict, module: str, words: list[str], output: Path | No
         f"Matrix rates, GFLOP/s: {rates}",
     ]
     return "\n".join(f"- {line}" for line in lines)
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table with text in its first column and numbers in the others."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def read_document(path: Path) -> str:
@@ -114,13 +110,6 @@ def make_parser(module: str, description: str, section: str, quick: str) -> argp
         help=f"Markdown file whose section {section!r} to replace",
     )
     return parser
-
-
-def positive(text: str) -> int:
-    """An argument of the command line that is an integer of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected an integer of at least 1")
-    return int(text)
 
 
 def section_file(text: str, section: str) -> Path:

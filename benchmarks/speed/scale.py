@@ -11,12 +11,12 @@ import sys
 import tempfile
 from statistics import median
 
+from benchmarks.arguments import positive
+from benchmarks.markdown import markdown_table
 from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
     make_parser,
-    markdown_table,
-    positive,
     run_child,
     write_section,
 )

@@ -10,10 +10,10 @@ import argparse
 import sys
 from statistics import median
 
+from benchmarks.markdown import markdown_table
 from benchmarks.speed.reporting import (
     describe_run,
     make_parser,
-    markdown_table,
     run_child,
     write_section,
 )

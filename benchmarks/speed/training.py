@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks.markdown import markdown_table
 from benchmarks.speed.reporting import (
     ChildFailed,
     describe_run,
     make_parser,
-    markdown_table,
     run_child,
     write_section,
 )

@@ -1,0 +1,9 @@
+"""Markdown of the results of benchmarks."""
+
+from __future__ import annotations
+
+
+def markdown_table(header: list[str], rows: list[list[str]], text_columns: int = 1) -> str:
+    """A table with text in its first columns and numbers in the others."""
+    lines = [header, ["---"] * text_columns + ["---:"] * (len(header) - text_columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,32 @@
+"""Names and numbers as the report writes them."""
+
+from __future__ import annotations
+
+from benchmarks.paper.results import Measured
+
+INITIALS = {"recall": "R", "ndcg": "N", "diversity": "D"}
+
+
+def short(metric: str) -> str:
+    """``R@20`` for ``recall@20``."""
+    name, k = metric.split("@")
+    return f"{INITIALS[name]}@{k}"
+
+
+def cell(value: Measured | None, planned: int, bold: bool = False) -> str:
+    """Mean and standard deviation, and the number of seeds where some are missing."""
+    if value is None:
+        return "not run"
+    number = f"**{value.mean:.4f}**" if bold else f"{value.mean:.4f}"
+    spread = "" if value.sd is None else f" ± {value.sd:.4f}"
+    return number + spread + (f" (n = {value.seeds})" if value.seeds < planned else "")
+
+
+def probability(p: float) -> str:
+    """What follows the letter p; two models that are equal for every user have none."""
+    return "–" if p != p else "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
+
+
+def settings_text(settings: dict) -> str:
+    """Settings in one line."""
+    return ", ".join(f"{key} {value}" for key, value in settings.items()) or "the defaults"

@@ -1,0 +1,97 @@
+"""A program that trains one model, and evaluates it under both rules for items seen before.
+
+Its one argument is, as JSON, the arguments of ``measure`` and ``folder``, where it works: it leaves the record there as
+``record.json``, or ``error.json`` if the run failed. It ends when its standard input does, with the process that
+started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import traceback
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.machine import describe_machine, versions
+from benchmarks.paper.identity import digest, relevant
+from benchmarks.paper.ranks import encode, evaluate_with_ranks
+from recbole_sigma import checkpoint
+from recbole_sigma.config import Config
+from recbole_sigma.quick_start import prepare, run
+
+RULES = {"seen_removed": True, "seen_ranked": False}
+"""Names of the rules in a record, and ``remove_seen`` of each."""
+DECIMAL_PLACES = 6
+
+
+def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_path: str) -> dict:
+    """The record of a run, which is trained and selected by validation with the settings that are given.
+
+    Args:
+        label: what the run is called in the record.
+        data_path: the folder of the data sets.
+    """
+
+    def configure(**others) -> Config:
+        settings = {**given, "seed": seed, "data_path": data_path, "show_progress": False}
+        return Config(model, dataset, config_dict={**settings, **others})
+
+    config = configure()
+    settings = relevant(config)
+    start = perf_counter()
+    result = run(config)
+    seconds = perf_counter() - start
+    rules, ranks = {}, {}
+    for rule, remove_seen in RULES.items():
+        again = configure(remove_seen=remove_seen, metric_decimal_place=DECIMAL_PLACES)
+        prepared = prepare(again)
+        prepared.trainer.load_model(result["checkpoint"])
+        valid, _ = evaluate_with_ranks(prepared.trainer, prepared.valid_data)
+        test, ranks[rule] = evaluate_with_ranks(prepared.trainer, prepared.test_data)
+        rules[rule] = {"valid": valid, "test": test}
+    return {
+        "label": label,
+        "model": model,
+        "dataset": dataset,
+        "seed": seed,
+        "hash": digest(model, dataset, seed, settings),
+        "given": given,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "epochs": result["epochs"],
+        "seconds": round(seconds, 2),
+        "seconds_per_epoch": round(result["seconds_per_epoch"], 3),
+        "parameters": result["parameters"],
+        **rules,
+        "catalog": checkpoint.catalog(prepared.dataset),
+        "versions": versions(),
+        "machine": describe_machine(),
+        "settings": settings,
+        "ranks": encode(ranks["seen_removed"]),
+    }
+
+
+def main(folder: str, **task) -> int:
+    threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
+    os.chdir(folder)  # checkpoints and logs are removed with it
+    try:
+        Path("record.json").write_text(json.dumps(measure(**task)))
+    except Exception as error:
+        failure = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        Path("error.json").write_text(json.dumps(failure))
+        return 1
+    return 0
+
+
+def _end_with_parent(folder: str) -> None:
+    sys.stdin.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(**json.loads(sys.argv[1])))

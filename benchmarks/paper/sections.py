@@ -1,0 +1,134 @@
+"""The tables of the report as Markdown."""
+
+from __future__ import annotations
+
+from benchmarks.markdown import markdown_table
+from benchmarks.paper.names import cell, probability, settings_text, short
+from benchmarks.paper.plan import METRICS
+from benchmarks.paper.results import Result, measured
+from benchmarks.paper.select import Trial, best
+from benchmarks.paper.significance import compare
+
+MAIN = "SIGMA"
+
+
+def accuracy(results: list[Result], published: dict[str, dict], metrics: list[str]) -> str:
+    """Our numbers beside those of the paper, whose rows that are not ours come last."""
+    own = {result.row.published for result in results}
+    best_of = {
+        metric: max((value.mean for r in results if (value := r.test(metric))), default=None) for metric in metrics
+    }
+    rows = []
+    for result in results:
+        line = [result.row.label]
+        for metric in metrics:
+            value = result.test(metric)
+            line += [
+                _printed(published.get(result.row.published, {}), metric),
+                cell(value, result.planned, bold=value is not None and value.mean == best_of[metric]),
+            ]
+        rows.append(line)
+    for name, numbers in published.items():
+        if name not in own:
+            rows.append([name, *(text for metric in metrics for text in (_printed(numbers, metric), "not run"))])
+    return markdown_table(["", *(f"{short(m)}{which}" for m in metrics for which in (", paper", ""))], rows)
+
+
+def _printed(numbers: dict, metric: str) -> str:
+    return f"{numbers[metric]:.4f}" if metric in numbers else "–"
+
+
+def other_rule(results: list[Result], metrics: list[str]) -> str:
+    """The same models with the items seen before ranked as well, and what the runs took."""
+    rows = []
+    for result in results:
+        line = [result.row.label, *(cell(result.test(metric, "seen_ranked"), result.planned) for metric in metrics)]
+        for key, form in (("epochs", ",.0f"), ("seconds_per_epoch", ",.1f"), ("parameters", ",.0f")):
+            value = measured([record[key] for record in result.records])
+            line.append(format(value.mean, form) if value else "not run")
+        rows.append(line)
+    return markdown_table(["", *map(short, metrics), "epochs", "s an epoch", "parameters"], rows)
+
+
+def significance(results: list[Result]) -> str | None:
+    """What SIGMA is better by than each other row, with p; the best of them in a metric is bold. None without any."""
+    done = [result for result in results if result.records]
+    main = next((result for result in done if result.row.label == MAIN), None)
+    others = [result for result in done if result is not main]
+    if main is None or not others:
+        return None
+    best_of = {metric: max(result.test(metric).mean for result in others) for metric in METRICS}
+    rows = []
+    for other in others:
+        found = {metric: compare(main.records, other.records, metric) for metric in METRICS}
+        if None in found.values():
+            rows.append([other.row.label, *["no seed in common"] * len(METRICS), "0"])
+            continue
+        line = []
+        for metric, difference in found.items():
+            value = f"{difference.mean:+.4f}"
+            value = f"**{value}**" if other.test(metric).mean == best_of[metric] else value
+            line.append(f"{value} (p {probability(difference.p)})")
+        rows.append([other.row.label, *line, str(difference.seeds)])
+    return markdown_table([f"{MAIN} minus", *map(short, METRICS), "n"], rows)
+
+
+def search_log(trials: dict[str, list[Trial]]) -> str:
+    """Every trial with what validation said; the selected ones are bold. Results of the test have no place here."""
+    rows = []
+    for model, of_model in trials.items():
+        winner = best(of_model)
+        for trial in of_model:
+            name = f"{model} {trial.number}"
+            line = [f"**{name}**" if trial is winner else name, settings_text(trial.changed)]
+            if trial.record is None:
+                rows.append([*line, "not run", "not run", "not run"])
+                continue
+            valid = trial.record["seen_removed"]["valid"]
+            rows.append([*line, f"{valid['recall@20']:.4f}", f"{valid['ndcg@20']:.4f}", str(trial.record["epochs"])])
+    return markdown_table(["trial", "settings", "R@20, validation", "N@20, validation", "epochs"], rows, 2)
+
+
+def selected_settings(models: list[str], selected: dict[str, dict]) -> str:
+    """A list of the settings that the runs of a table build on."""
+    return "\n".join(
+        f"- {model}: " + (settings_text(selected[model]) if model in selected else "nothing selected, the defaults")
+        for model in dict.fromkeys(models)
+    )
+
+
+def provenance(records: list[dict]) -> str:
+    """When, where and with what runs were made, in a few lines; several values where they differ."""
+
+    def distinct(values) -> str:
+        return "; ".join(dict.fromkeys(values))
+
+    days = sorted(record["date"][:10] for record in records)
+    machines = (
+        f"{m['cpu']}, {m['cores']} cores, {m['threads']} of them for a run"
+        + ("" if m["gpu"] == "none" else f", {m['gpu']}")
+        for m in (record["machine"] for record in records)
+    )
+    versions = (", ".join(f"{name} {text}" for name, text in record["versions"].items()) for record in records)
+    catalogs = {record["catalog"]["digest"]: record["catalog"] for record in records}.values()
+    lines = [
+        f"Runs: {len(records)}, of " + (days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"),
+        f"Machine: {distinct(machines)}",
+        f"Versions: {distinct(versions)}",
+        "Data: " + "; ".join(f"{catalog['users']:,} users, {catalog['items']:,} items" for catalog in catalogs),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def failed_runs(failures: list[dict], done: set[str]) -> str | None:
+    """The last error of each run that has failed and is not done; None if there is none.
+
+    Args:
+        done: hashes of the runs that are.
+    """
+    left = {failure["hash"]: failure for failure in failures if failure["hash"] not in done}
+    rows = [
+        [failure["label"], failure["dataset"], str(failure["seed"]), failure["error"].splitlines()[0], failure["date"]]
+        for failure in left.values()
+    ]
+    return markdown_table(["run", "data set", "seed", "error", "date"], rows, 5) if rows else None
