@@ -5,24 +5,36 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from recbole_sigma.layers.dropout import Dropout
+from recbole_sigma.layers.history_average import HistoryAverage
 from recbole_sigma.layers.packing import Packing
 
 
 class SequenceInput(nn.Module):
-    """``dropout(layer_norm(item + position))``, positions added only where they are absolute (SIGMA, section 3.2).
+    """``e = dropout(layer_norm(item + position))`` (SIGMA, section 3.2), or that and its average over the history.
 
     Args:
         position: "absolute" for a learnt vector for each position; "relative" and "rotary" leave them to attention.
         max_length: longest sequence.
+        history_average: groups of features of a ``HistoryAverage`` s, with which the input is ``layer_norm(e + s)``; 0
+            for none.
     """
 
-    def __init__(self, hidden_size: int, dropout: float, position: str, max_length: int) -> None:
+    def __init__(
+        self, hidden_size: int, dropout: float, position: str, max_length: int, history_average: int = 0
+    ) -> None:
         super().__init__()
         self.position_embedding = nn.Embedding(max_length, hidden_size) if position == "absolute" else None
         self.norm = nn.LayerNorm(hidden_size)
         self.dropout = Dropout(dropout)
+        self.history_average = None
+        if history_average:
+            self.history_average = HistoryAverage(hidden_size, history_average, max_length)
+            self.average_norm = nn.LayerNorm(hidden_size)
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:  # item vectors [M, D] -> [M, D]
         if self.position_embedding is not None:
             items = items + self.position_embedding(packing.position)
-        return self.dropout(self.norm(items))
+        embedding = self.dropout(self.norm(items))
+        if self.history_average is not None:
+            embedding = self.average_norm(embedding + self.history_average(embedding, packing))
+        return embedding

@@ -41,6 +41,7 @@ class AllPositionRecommender(SequentialRecommender):
         "inner_size": at_least(1),
         "n_layers": at_least(1),
         "n_heads": at_least(1),
+        "history_average": at_least(0),
         "num_negatives": at_least(1),
         "hidden_dropout_prob": interval("[0, 1)"),
         "attn_dropout_prob": interval("[0, 1)"),
@@ -62,6 +63,11 @@ class AllPositionRecommender(SequentialRecommender):
                 f"position is rotary with {hidden_size // n_heads} features a head; expected an even number: "
                 "change hidden_size or n_heads"
             )
+        if config["history_average"] and hidden_size % config["history_average"]:
+            raise ConfigError(
+                f"history_average is {config['history_average']}; expected 0 for none, or groups that divide "
+                f"hidden_size = {hidden_size}"
+            )
         if config["transform"] is not None:
             raise ConfigError(
                 f"transform is {config['transform']!r}; expected nothing (~): sequences are trained on as they are"
@@ -79,7 +85,11 @@ class AllPositionRecommender(SequentialRecommender):
 
     def sequence_input(self, config) -> SequenceInput:
         return SequenceInput(
-            config["hidden_size"], config["hidden_dropout_prob"], config["position"], self.max_seq_length
+            config["hidden_size"],
+            config["hidden_dropout_prob"],
+            config["position"],
+            self.max_seq_length,
+            config["history_average"],
         )
 
     def causal_transformer(self, config) -> CausalTransformer:

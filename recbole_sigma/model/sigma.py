@@ -15,6 +15,7 @@ from recbole_sigma import losses, precision
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
 from recbole_sigma.layers.gelu import GELU
+from recbole_sigma.layers.interest_context import InterestContext
 from recbole_sigma.layers.interests import InterestEncoder, Interests
 from recbole_sigma.layers.packing import Packing, TrainingBatch
 from recbole_sigma.model.all_position import AllPositionRecommender
@@ -51,6 +52,7 @@ class SIGMA(AllPositionRecommender):
         "orth_weight": at_least(0.0),
         "log_var_bias": number,
         "prior": one_of("mixture", "standard"),
+        "decoder_context": one_of("interests", "none"),
         "scorer": one_of("sequence", "interests"),
         "orth_loss": one_of("squared", "linear"),
         "interest": one_of("both", "soft", "hard"),
@@ -82,6 +84,9 @@ class SIGMA(AllPositionRecommender):
             self.log_var_encoder = self.causal_transformer(config)
             # A bias of 0 is the plain reading of the paper: the output of the encoder, without a head.
             self.log_var_head = nn.Linear(hidden_size, hidden_size) if log_var_bias else nn.Identity()
+            self.context = None
+            if self.has_interests and config["decoder_context"] == "interests":
+                self.context = InterestContext(hidden_size, config["hidden_dropout_prob"])
             self.decoder = self.causal_transformer(config)
         if self.has_interests:
             self.interest_encoder = InterestEncoder(
@@ -110,19 +115,24 @@ class SIGMA(AllPositionRecommender):
         mean = self.mean_encoder(embedding, packing)
         return mean, self.log_var_head(self.log_var_encoder(embedding, packing)).to(mean.dtype)
 
+    def decode(self, z: Tensor, interests: tuple[Tensor, Tensor] | None, packing: Packing) -> Tensor:
+        """User vectors u_hat ``[M, D]`` from z ``[M, D]`` and, if it is set so, mean and intensity of the interests."""
+        return self.decoder(z if self.context is None else self.context(z, *interests), packing)
+
     def loss_terms(self, interaction) -> LossTerms:
         """The parts of the loss of a batch, summed over its targets."""
         batch = self.training_batch(interaction)
         items, catalog = self.item_embedding(batch.items), self.item_vectors[1:]
-        prior = None
+        interests = prior = None
         with precision.layers(items):
             if self.has_interests:
-                prior = self._interests_at_targets(items, batch)
+                interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
+                prior = self._prior_at_targets(*interests, batch)
                 interest_users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
             if self.scorer == "sequence":
                 mean, log_var = self.posterior(items, batch.packing)
                 z = gaussian.sample(mean, log_var)
-                sequence_users = batch.select(self.decoder(z, batch.packing))
+                sequence_users = batch.select(self.decode(z, interests, batch.packing))
 
         sequence_ce = sequence_kl = interest_ce = interest_kl = orthogonality = 0.0
         if self.has_interests:
@@ -141,9 +151,9 @@ class SIGMA(AllPositionRecommender):
 
         return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(batch.target))
 
-    def _interests_at_targets(self, items: Tensor, batch: TrainingBatch) -> Interests:
+    def _prior_at_targets(self, mean: Tensor, intensity: Tensor, batch: TrainingBatch) -> Interests:
         """The interests after the items that have a target: ``[N, K, D]`` and ``[N, K]``."""
-        mean, intensity = map(batch.select, self.interest_encoder.mean_and_intensity(items, batch.packing))
+        mean, intensity = batch.select(mean), batch.select(intensity)
         return Interests(mean, self.interest_encoder.log_var(mean), intensity)
 
     def _sequence_kl(self, z: Tensor, mean: Tensor, log_var: Tensor, prior: Interests | None) -> Tensor:
@@ -176,9 +186,11 @@ class SIGMA(AllPositionRecommender):
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
         """From the means (3.4), without noise; K = 1 for ``scorer: sequence``."""
-        vectors = self.item_embedding(items)
+        vectors, interests = self.item_embedding(items), None
+        if self.scorer == "interests" or self.context is not None:
+            interests = self.interest_encoder.mean_and_intensity(vectors, packing)
         if self.scorer == "interests":
-            mean, _ = self.interest_encoder.mean_and_intensity(vectors, packing)
+            mean, _ = interests
             return self.interest_decoder(mean[packing.last]) / self.interest_temperature
         mean = self.mean_encoder(self.embed(vectors, packing), packing)
-        return self.decoder(mean, packing)[packing.last].unsqueeze(1) / self.temperature
+        return self.decode(mean, interests, packing)[packing.last].unsqueeze(1) / self.temperature

@@ -45,6 +45,8 @@ VARIANTS = {
     "interests": {"scorer": "interests"},
     "interests_mean_sampled": {"scorer": "interests", "soft_interest": "mean", "mie_loss": "sampled"},
     "one_category": {"num_categories": 1},
+    "context": {"decoder_context": "interests"},
+    "no_average": {"history_average": 0},
     "soft": {"interest": "soft"},
     "hard": {"interest": "hard"},
 }
@@ -114,6 +116,11 @@ def without_padding(model, item_seq):
     return model.item_embedding(item), packing
 
 
+def interests_of(model, items, packing):
+    """Mean and intensity of the interests, if the decoder reads them."""
+    return None if model.context is None else model.interest_encoder.mean_and_intensity(items, packing)
+
+
 def outputs(model, item_seq):
     """Everything that the model computes for each position."""
     parts, mask = {}, item_seq != 0
@@ -121,7 +128,7 @@ def outputs(model, item_seq):
     if model.scorer == "sequence":
         mean, log_var = model.posterior(items, packing)
         z = gaussian.sample(mean, log_var) if model.training else mean
-        decoded = model.decoder(z, packing)
+        decoded = model.decode(z, interests_of(model, items, packing), packing)
         parts = {"mean": mean, "log_var": log_var, "decoded": decoded}
     if model.has_interests:
         parts.update(
@@ -233,7 +240,7 @@ def naive_loss_terms(model, batch, noise_of_sequence, noise_of_interests):
     items, packing = without_padding(model, item_seq)
     mean, log_var = (to_places(part, mask) for part in model.posterior(items, packing))
     z = mean + (log_var / 2).exp() * to_places(noise_of_sequence, mask)
-    decoded = to_places(model.decoder(z[mask], packing), mask)
+    decoded = to_places(model.decode(z[mask], interests_of(model, items, packing), packing), mask)
     interests = Interests(*(to_places(part, mask) for part in model.interest_encoder(items, packing)))
     sums = dict.fromkeys(SUMS, 0.0)
     for n, (b, t) in enumerate(target.nonzero().tolist()):
@@ -486,10 +493,10 @@ OF_INTERESTS = {
 }
 SWITCHES = {
     **{
-        f"mixture_{position}": combinations(
-            position=[position], detach_prior=[False, True], **OF_SEQUENCE, **OF_INTERESTS
+        f"mixture_{position}_{context}": combinations(
+            position=[position], decoder_context=[context], detach_prior=[False, True], **OF_SEQUENCE, **OF_INTERESTS
         )
-        for position in POSITIONS
+        for position, context in [("relative", "none"), ("rotary", "interests"), ("absolute", "none")]
     },
     "standard": combinations(prior=["standard"], position=POSITIONS, **OF_SEQUENCE),
     "interests": combinations(
@@ -578,7 +585,9 @@ REFUSED_BY_KIND = [
     (["kl_weight", "mie_weight", "mie_kl_weight", "orth_weight"], [-0.1, math.nan, math.inf, "1e-4", None]),
     (["kl_anneal_steps"], [-1, 0.5, None]),
     (["log_var_bias"], [math.nan, math.inf, "-2", None, False]),
-    (["position", "prior", "scorer", "orth_loss", "interest", "soft_interest", "loss", "mie_loss"], ["other", 1, None]),
+    (["position", "prior", "scorer", "orth_loss", "interest", "soft_interest"], ["other", 1, None]),
+    (["decoder_context", "loss", "mie_loss"], ["other", 1, None]),
+    (["history_average"], [-1, 1.5, "2", True, None]),
     (["mixture_mask", "detach_prior", "normalize_items"], ["yes", 1, None]),
 ]
 REFUSED = [(key, value) for keys, values in REFUSED_BY_KIND for key in keys for value in values]

@@ -1,0 +1,41 @@
+"""Average of the history in the space of item vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recbole_sigma.layers.attention import causal_bias
+from recbole_sigma.layers.packing import Packing
+
+
+class HistoryAverage(nn.Module):
+    """Average ``[M, D]`` of each item and those before it, ``s_t = sum_{i<=t} softmax_i(b[t - i]) x_i``.
+
+    The weights are learnt for each distance and group of features, and no map stands between an item and the average:
+    a causal low-pass filter. FMLP-Rec (Zhou et al., WWW 2022) and BSARec (Shin et al., AAAI 2024) filter the whole
+    sequence by a Fourier transform to the same end.
+
+    Args:
+        num_groups: groups of features. At first their weights fall by a factor of exp(-0.3) with each item in the first
+            group to exp(-0.03) in the last.
+        max_length: longest sequence.
+    """
+
+    def __init__(self, hidden_size: int, num_groups: int, max_length: int) -> None:
+        super().__init__()
+        decay = 0.3 * torch.logspace(0, -1, num_groups)
+        self.distance_bias = nn.Parameter(-decay.unsqueeze(1) * torch.arange(max_length))  # b, [H, max_length]
+        self.gain = nn.Parameter(torch.ones(hidden_size))
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
+        weight = causal_bias(self.distance_bias, packing.longest).softmax(-1)  # [1, H, T, T]
+        grouped = packing.group(x).split([count * length for count, length in packing.groups])
+        averages = [
+            self._average(rows.view(count, length, len(self.distance_bias), -1), weight[..., :length, :length])
+            for rows, (count, length) in zip(grouped, packing.groups)
+        ]
+        return self.gain * packing.ungroup(torch.cat(averages))
+
+    def _average(self, x: Tensor, weight: Tensor) -> Tensor:  # [b, t, H, D / H], [1, H, t, t] -> [b t, D]
+        return (weight @ x.transpose(1, 2)).transpose(1, 2).flatten(2).flatten(0, 1)
