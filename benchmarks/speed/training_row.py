@@ -113,6 +113,7 @@ def _own(row: dict, dataset: str, settings: dict) -> tuple:
         "n_layers": layers,
         "train_batch_size": row["users"],
         "precision": row["precision"],
+        **row["settings"],
     }
     config = Config(row["model"], dataset, config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
