@@ -99,7 +99,9 @@ def test_it_learns_what_popularity_cannot(settings, switches, runs):
         "topk": [5],
         "valid_metric": "Recall@5",
     }
-    learning.update(hidden_dropout_prob=0.1, attn_dropout_prob=0.1, remove_seen=False, **switches)
+    learning.update(
+        item_dropout_prob=0.0, hidden_dropout_prob=0.1, attn_dropout_prob=0.1, remove_seen=False, **switches
+    )
     recalls = [
         run_recbole_sigma("SIGMA", "toy", config_dict={**learning, "seed": seed})["test_result"]["recall@5"]
         for seed in range(2020, 2020 + runs)

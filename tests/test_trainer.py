@@ -36,7 +36,13 @@ def make(toy_path, tmp_path, monkeypatch):
 
 def test_every_target_weighs_the_same_whatever_the_batches(make):
     """Without noise and dropout, the mean gradient of an epoch is that of one batch of all users."""
-    still = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "log_var_bias": -60.0, "mie_weight": 0.0}
+    still = {
+        "item_dropout_prob": 0.0,
+        "hidden_dropout_prob": 0.0,
+        "attn_dropout_prob": 0.0,
+        "log_var_bias": -60.0,
+        "mie_weight": 0.0,
+    }
     still.update(orth_weight=0.0, kl_weight=0.0, prior="standard", **SMALL)
     gradients = []
     for batch_size in (1000, 7):
@@ -105,7 +111,13 @@ def test_runs_in_bfloat16_and_float32_agree(make):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
 def test_compiled_layers_compute_the_same(make, model):
-    still = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "precision": "float32", **SMALL}
+    still = {
+        "item_dropout_prob": 0.0,
+        "hidden_dropout_prob": 0.0,
+        "attn_dropout_prob": 0.0,
+        "precision": "float32",
+        **SMALL,
+    }
     results = []
     for torch_compile in (False, True):
         trainer, (train, _, _) = make(model, torch_compile=torch_compile, train_batch_size=7, **still)

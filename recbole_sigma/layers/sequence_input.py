@@ -13,6 +13,7 @@ class SequenceInput(nn.Module):
     """``e = dropout(layer_norm(item + position))`` (SIGMA, section 3.2), or that and its average over the history.
 
     Args:
+        item_dropout: probability that an item is dropped out of the input as a whole, in training.
         position: "absolute" for a learnt vector for each position; "relative" and "rotary" leave them to attention.
         max_length: longest sequence.
         history_average: groups of features of a ``HistoryAverage`` s, with which the input is ``layer_norm(e + s)``; 0
@@ -20,9 +21,16 @@ class SequenceInput(nn.Module):
     """
 
     def __init__(
-        self, hidden_size: int, dropout: float, position: str, max_length: int, history_average: int = 0
+        self,
+        hidden_size: int,
+        dropout: float,
+        item_dropout: float,
+        position: str,
+        max_length: int,
+        history_average: int,
     ) -> None:
         super().__init__()
+        self.item_dropout = Dropout(item_dropout)
         self.position_embedding = nn.Embedding(max_length, hidden_size) if position == "absolute" else None
         self.norm = nn.LayerNorm(hidden_size)
         self.dropout = Dropout(dropout)
@@ -32,6 +40,7 @@ class SequenceInput(nn.Module):
             self.average_norm = nn.LayerNorm(hidden_size)
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:  # item vectors [M, D] -> [M, D]
+        items = items * self.item_dropout(items.new_ones(len(items), 1))
         if self.position_embedding is not None:
             items = items + self.position_embedding(packing.position)
         embedding = self.dropout(self.norm(items))

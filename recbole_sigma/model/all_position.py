@@ -43,6 +43,7 @@ class AllPositionRecommender(SequentialRecommender):
         "n_heads": at_least(1),
         "history_average": at_least(0),
         "num_negatives": at_least(1),
+        "item_dropout_prob": interval("[0, 1)"),
         "hidden_dropout_prob": interval("[0, 1)"),
         "attn_dropout_prob": interval("[0, 1)"),
         "initializer_range": more_than(0),
@@ -87,6 +88,7 @@ class AllPositionRecommender(SequentialRecommender):
         return SequenceInput(
             config["hidden_size"],
             config["hidden_dropout_prob"],
+            config["item_dropout_prob"],
             config["position"],
             self.max_seq_length,
             config["history_average"],

@@ -28,6 +28,8 @@ SMALL = {
     "n_heads": 2,
     "num_categories": 3,
     "num_negatives": 7,
+    "mie_loss": "full",
+    "item_dropout_prob": 0.0,
     "hidden_dropout_prob": 0.0,
     "attn_dropout_prob": 0.0,
 }

@@ -577,7 +577,7 @@ REFUSED_BY_KIND = [
         ["hidden_size", "inner_size", "n_layers", "n_heads", "num_categories", "num_negatives"],
         [0, -1, 1.5, "2", True, None],
     ),
-    (["hidden_dropout_prob", "attn_dropout_prob"], [1.0, -0.1, "0.5", None, math.nan]),
+    (["item_dropout_prob", "hidden_dropout_prob", "attn_dropout_prob"], [1.0, -0.1, "0.5", None, math.nan]),
     (
         ["initializer_range", "temperature", "category_temperature", "interest_temperature"],
         [0, -1.0, math.inf, None],
