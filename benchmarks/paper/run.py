@@ -36,7 +36,8 @@ def main(words: list[str]) -> int:
     except RecBoleSigmaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored in what a script starts in the background
+        signal.signal(number, signal.default_int_handler)
     grid = Grid(runs, arguments.dataset, arguments.folder, arguments.jobs)
     try:
         return grid.complete(str(arguments.data_path), arguments.threads)
