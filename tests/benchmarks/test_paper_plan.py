@@ -133,9 +133,13 @@ def test_a_setting_that_the_plugin_has_no_longer_does_not_matter(run):
     assert is_record_of(with_settings(run, abolished=3), run)
 
 
-def test_a_setting_that_is_new_has_to_have_its_default(run):
-    assert is_record_of(with_settings(run, scorer=...), run)
-    assert not is_record_of(with_settings(run, prior=...), run)  # the row sets it
+@pytest.mark.parametrize("key", ["scorer", "prior"])
+def test_a_record_without_a_planned_setting_is_of_another_run_even_if_that_is_the_default(run, key):
+    assert not is_record_of(with_settings(run, **{key: ...}), run)
+
+
+def test_a_record_without_a_setting_is_not_of_a_run_that_sets_it_to_nothing(run):
+    assert not is_record_of(with_settings(run), run._replace(settings={**run.settings, "unknown": None}))
 
 
 def test_surroundings_are_no_settings_of_a_run():
