@@ -43,6 +43,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
 
     config = configure()
     settings = relevant(config)
+    code = versions()  # before the training, during which the files may change
     start = perf_counter()
     result = run(config)
     seconds = perf_counter() - start
@@ -68,7 +69,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
         "parameters": result["parameters"],
         **rules,
         "catalog": checkpoint.catalog(prepared.dataset),
-        "versions": versions(),
+        "versions": code,
         "machine": describe_machine(),
         "settings": settings,
         "ranks": encode(ranks["seen_removed"]),

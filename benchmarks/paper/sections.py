@@ -109,12 +109,14 @@ def provenance(records: list[dict]) -> str:
         + ("" if m["gpu"] == "none" else f", {m['gpu']}")
         for m in (record["machine"] for record in records)
     )
-    versions = (", ".join(f"{name} {text}" for name, text in record["versions"].items()) for record in records)
+    versions = [dict(record["versions"]) for record in records]
+    commits = [found.pop("commit", "not recorded") for found in versions]
     catalogs = {record["catalog"]["digest"]: record["catalog"] for record in records}.values()
     lines = [
         f"Runs: {len(records)}, of " + (days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"),
         f"Machine: {distinct(machines)}",
-        f"Versions: {distinct(versions)}",
+        "Versions: " + distinct(", ".join(f"{name} {text}" for name, text in found.items()) for found in versions),
+        f"Commit (+: modified): {distinct(commits)}",
         "Data: " + "; ".join(f"{catalog['users']:,} users, {catalog['items']:,} items" for catalog in catalogs),
     ]
     return "\n".join(f"- {line}" for line in lines)

@@ -124,6 +124,13 @@ def test_date_machine_versions_data_command_and_settings_are_stated(tmp_path, sm
     assert cells(text, "BPR")[1] != "not run"
 
 
+def test_the_commits_of_the_runs_are_stated_and_that_of_an_older_record_is_not_known(tmp_path, small):
+    for run, commit in zip(plan(read_table(small), "ml-100k", {}), ({}, {"commit": "abc"}, {"commit": "def+"})):
+        store(tmp_path, run, versions={"python": "3.11", **commit})
+    text = written(tmp_path, small)
+    assert "- Versions: python 3.11\n- Commit (+: modified): not recorded; def+; abc\n" in text
+
+
 def test_the_search_is_a_table_of_validation_alone(tmp_path):
     spaces = {"BPR": {"embedding_size": [16, 64], "weight_decay": [0.0, 0.001]}}
     search = write_table(tmp_path, datasets={"ml-100k": {"seeds": [1]}}, rows=[], trials=3, draws_seed=5, spaces=spaces)
