@@ -95,13 +95,13 @@ class Report:
             f"{table.search.trials} trials for each model, the defaults and random draws (seed {table.search.seed}), "
             f"trained with seed {seed}; done: " + ", ".join(f"{model} {count}" for model, count in done.items()) + "."
         )
-        best_of = {model: winner for model, of_model in trials.items() if (winner := best(of_model))}
         selected = self.selected.get(dataset, {})
-        stale = [model for model, winner in best_of.items() if selected.get(model) != winner.settings]
+        winners = {model: winner.settings for model, of_model in trials.items() if (winner := best(of_model))}
+        stale = [model for model in {**winners, **selected} if selected.get(model) != winners.get(model)]
         of_runs = [trial.record for of_model in trials.values() for trial in of_model if trial.record]
         parts = [budget, sections.search_log(trials), _command(table, dataset)]
         if stale:
-            parts.append(f"`selected.yaml` has other settings than the best trial of: {', '.join(stale)}.")
+            parts.append(f"`selected.yaml` does not follow from the trials that are done, for: {', '.join(stale)}.")
         return [*parts, *([sections.provenance(of_runs)] if of_runs else [])]
 
     def plots(self, table: Table, dataset: str, results: list[Result]) -> list[str]:

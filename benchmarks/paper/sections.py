@@ -112,12 +112,14 @@ def provenance(records: list[dict]) -> str:
     versions = [dict(record["versions"]) for record in records]
     commits = [found.pop("commit", "not recorded") for found in versions]
     catalogs = {record["catalog"]["digest"]: record["catalog"] for record in records}.values()
+    data = "; ".join(f"{catalog['users']:,} users, {catalog['items']:,} items" for catalog in catalogs)
     lines = [
         f"Runs: {len(records)}, of " + (days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"),
+        "Seeds: " + ", ".join(map(str, sorted({record["seed"] for record in records}))),
         f"Machine: {distinct(machines)}",
         "Versions: " + distinct(", ".join(f"{name} {text}" for name, text in found.items()) for found in versions),
         f"Commit (+: modified): {distinct(commits)}",
-        "Data: " + "; ".join(f"{catalog['users']:,} users, {catalog['items']:,} items" for catalog in catalogs),
+        f"Data: {data}" + (": the runs are not all of the same data" if len(catalogs) > 1 else ""),
     ]
     return "\n".join(f"- {line}" for line in lines)
 

@@ -115,13 +115,24 @@ def test_date_machine_versions_data_command_and_settings_are_stated(tmp_path, sm
         "2026-01-02",
         "A CPU, 2 cores, 1 of them for a run",
         "python 3.11, torch 2.13",
-        "4 users, 50 items",
+        "4 users, 50 items\n",
+        "- Seeds: 1\n",
         "python -m benchmarks.paper.run small --dataset ml-100k",
         "- BPR: embedding_size 32",
         "- SIGMA: nothing selected, the defaults",
     ):
         assert part in text
     assert cells(text, "BPR")[1] != "not run"
+
+
+def test_the_seeds_of_the_runs_are_stated_and_data_that_are_not_the_same(tmp_path, small):
+    of_table = plan(read_table(small), "ml-100k", {})
+    for run in reversed(of_table[1:]):
+        store(tmp_path, run)
+    text = written(tmp_path, small)
+    assert "- Seeds: 1, 2\n" in text and "not all of the same data" not in text
+    store(tmp_path, of_table[0], catalog={"users": 4, "items": 49, "digest": "other"})
+    assert "4 users, 49 items; 4 users, 50 items: the runs are not all of the same data\n" in written(tmp_path, small)
 
 
 def test_the_commits_of_the_runs_are_stated_and_that_of_an_older_record_is_not_known(tmp_path, small):
@@ -145,9 +156,23 @@ def test_the_search_is_a_table_of_validation_alone(tmp_path):
     assert cells(text, "**BPR 1**") == [changed, "0.0600", "0.0600", "7"]
     assert cells(text, "BPR 2")[1:] == ["not run"] * 3
     assert "0.9876" not in text
-    assert "`selected.yaml` has other settings than the best trial of: BPR." in text
+    assert "`selected.yaml` does not follow from the trials that are done, for: BPR." in text
     assert select.main([search, "--folder", str(tmp_path)]) == 0
-    assert "other settings" not in written(tmp_path, search)
+    assert "does not follow" not in written(tmp_path, search)
+
+
+def test_what_was_selected_of_trials_that_are_no_longer_ones_is_stale(tmp_path):
+    search = write_table(
+        tmp_path,
+        datasets={"ml-100k": {"seeds": [1]}},
+        rows=[],
+        trials=1,
+        draws_seed=5,
+        spaces={"BPR": {"embedding_size": [16]}, "GRU4Rec": {"embedding_size": [16]}},
+    )
+    (tmp_path / "selected.yaml").write_text("ml-100k:\n  GRU4Rec: {}\n  SINE: {}\n")
+    text = written(tmp_path, search)
+    assert "`selected.yaml` does not follow from the trials that are done, for: GRU4Rec, SINE." in text
 
 
 def test_failed_runs_are_listed_until_they_are_done(tmp_path, small):
