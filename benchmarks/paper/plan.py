@@ -37,10 +37,12 @@ class Dataset(NamedTuple):
 
 class Table(NamedTuple):
     """Attributes:
+    given: what the table was asked for by, its name or the path of its file.
     metrics: the columns of the report.
     rows: those of the file; none where ``search`` has what they are drawn from.
     """
 
+    given: str
     name: str
     title: str
     datasets: dict[str, Dataset]
@@ -85,6 +87,7 @@ def read_table(name: str) -> Table:
     content = read_user_file(path)
     try:
         table = Table(
+            name,
             path.stem,
             content["title"],
             {name: Dataset(own["seeds"], own.get("settings", {})) for name, own in content["datasets"].items()},

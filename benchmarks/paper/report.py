@@ -6,6 +6,7 @@ Run from the root of the repository: ``python -m benchmarks.paper.report --help`
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,6 +26,11 @@ R is Recall, N is NDCG, D is Diversity. An epoch is selected by Recall@20 on val
 are left out of the ranking, but for the tables that say otherwise. Ours are means over n seeds ± the standard
 deviation of the sample; the best of ours is bold; a cell says its n where seeds are missing. p is of a paired t-test
 over users; the metric of a user is the mean over the seeds that both models have, and the best of the others is bold.
+p is not corrected for the number of comparisons, and says nothing about the variation between trainings.
+
+The trials of the search are the same number for every model, but the defaults of SIGMA and SASRecAP come from trials on
+Amazon Office before it, listed in [DEVELOPMENT.md](DEVELOPMENT.md). Training stops after 10 evaluations without a
+better Recall@20 (the paper: 100 epochs). Seconds an epoch are of runs that may have shared the machine with others.
 
 All of it, once for each data set and table (each command goes on where it has stopped before):
 
@@ -130,7 +136,8 @@ def _heading(table: Table) -> str:
 
 
 def _command(table: Table, dataset: str) -> str:
-    return f"```bash\npython -m benchmarks.paper.run {table.name} --dataset {dataset} --data_path dataset\n```"
+    words = ["python", "-m", "benchmarks.paper.run", table.given, "--dataset", dataset, "--data_path", "dataset"]
+    return f"```bash\n{shlex.join(words)}\n```"
 
 
 def main(words: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from xml.etree import ElementTree
 
 import pytest
@@ -117,12 +118,31 @@ def test_date_machine_versions_data_command_and_settings_are_stated(tmp_path, sm
         "python 3.11, torch 2.13",
         "4 users, 50 items\n",
         "- Seeds: 1\n",
-        "python -m benchmarks.paper.run small --dataset ml-100k",
         "- BPR: embedding_size 32",
         "- SIGMA: nothing selected, the defaults",
     ):
         assert part in text
     assert cells(text, "BPR")[1] != "not run"
+
+
+def test_the_printed_command_takes_the_table_as_it_was_given(tmp_path):
+    (tmp_path / "a folder").mkdir()
+    path = write_table(tmp_path / "a folder")
+    words = shlex.split(re.findall("^python -m benchmarks.paper.run .*", written(tmp_path, path), re.MULTILINE)[-1])
+    assert words[3:6] == [path, "--dataset", "ml-100k"]
+    assert "benchmarks.paper.run table2 --dataset amazon-beauty" in written(tmp_path, "table2")
+
+
+def test_what_the_numbers_do_not_say_is_said(tmp_path, small):
+    text = " ".join(written(tmp_path, small).split())
+    for part in (
+        "the same number for every model",
+        "[DEVELOPMENT.md](DEVELOPMENT.md)",
+        "10 evaluations without a better Recall@20",
+        "may have shared the machine",
+        "not corrected for the number of comparisons",
+    ):
+        assert part in text
 
 
 def test_the_seeds_of_the_runs_are_stated_and_data_that_are_not_the_same(tmp_path, small):
