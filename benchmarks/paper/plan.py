@@ -90,7 +90,7 @@ def read_table(name: str) -> Table:
             name,
             path.stem,
             content["title"],
-            {name: Dataset(own["seeds"], own.get("settings", {})) for name, own in content["datasets"].items()},
+            {name: Dataset(list(own["seeds"]), own.get("settings", {})) for name, own in content["datasets"].items()},
             content.get("metrics", METRICS),
             [
                 Row(row["label"], row["model"], row.get("settings", {}), row.get("published", row["label"]))
@@ -100,6 +100,10 @@ def read_table(name: str) -> Table:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: expected title, datasets with seeds, and rows or a search; {error!r}") from error
+    if not (table.rows or table.search):
+        raise ConfigError(f"{path}: expected at least one row")
+    if not table.datasets or not all(dataset.seeds for dataset in table.datasets.values()):
+        raise ConfigError(f"{path}: expected at least one data set, and one seed for each")
     if table.search and any(len(dataset.seeds) != 1 for dataset in table.datasets.values()):
         raise ConfigError(f"{path}: expected one seed for each data set of a search")
     return table
@@ -148,7 +152,7 @@ def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | N
     """A row of a table with a seed. A search builds on the defaults, whatever has been selected.
 
     Raises:
-        ConfigError: settings that cannot be resolved.
+        ConfigError: settings that cannot be resolved, or metrics of the table that the run does not evaluate.
     """
     base = {} if table.search else (selected or {}).get(row.model, {})
     given = {**fixed_settings(row.model), **table.datasets[dataset].settings, **base, **row.settings}
@@ -156,6 +160,13 @@ def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | N
         settings = resolve(row.model, dataset, given)
     except ConfigError as error:
         raise ConfigError(f"{row.label} on {dataset}: {error}") from error
+    evaluated = [f"{metric.lower()}@{k}" for metric in settings["metrics"] for k in settings["topk"]]
+    for metric in table.metrics:
+        if metric not in evaluated:
+            raise ConfigError(
+                f"{row.label} on {dataset}: {metric} is not evaluated; expected {', '.join(evaluated)}, as topk and "
+                "metrics of its settings ask for"
+            )
     return Run(row.label, row.model, dataset, seed, given, settings)
 
 

@@ -84,7 +84,7 @@ class Report:
         done = [record for result in results for record in result.records]
         parts = [sections.accuracy(results, published, table.metrics)]
         if done:
-            compared = sections.significance(results)
+            compared = sections.significance(results, table.metrics)
             parts += [compared] if compared else []
             parts += ["Seen items ranked as well:", sections.other_rule(results, table.metrics)]
             parts += self.plots(table, dataset, results)

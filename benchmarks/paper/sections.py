@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from benchmarks.markdown import markdown_table
 from benchmarks.paper.names import cell, probability, settings_text, short
-from benchmarks.paper.plan import METRICS
 from benchmarks.paper.results import Result, measured
 from benchmarks.paper.select import Trial, best
 from benchmarks.paper.significance import compare
@@ -50,19 +49,24 @@ def other_rule(results: list[Result], metrics: list[str]) -> str:
     return markdown_table(["", *map(short, metrics), "epochs", "s an epoch", "parameters"], rows)
 
 
-def significance(results: list[Result]) -> str | None:
-    """What SIGMA is better by than each other row, with p; the best of them in a metric is bold. None without any."""
+def significance(results: list[Result], metrics: list[str]) -> str | None:
+    """What SIGMA is better by than each other row, with p; the best of them in a metric is bold. None without any.
+
+    Args:
+        metrics: of which recall and NDCG are compared.
+    """
+    compared = [metric for metric in metrics if metric.startswith(("recall@", "ndcg@"))]
     done = [result for result in results if result.records]
     main = next((result for result in done if result.row.label == MAIN), None)
     others = [result for result in done if result is not main]
-    if main is None or not others:
+    if main is None or not others or not compared:
         return None
-    best_of = {metric: max(result.test(metric).mean for result in others) for metric in METRICS}
+    best_of = {metric: max(result.test(metric).mean for result in others) for metric in compared}
     rows = []
     for other in others:
-        found = {metric: compare(main.records, other.records, metric) for metric in METRICS}
+        found = {metric: compare(main.records, other.records, metric) for metric in compared}
         if None in found.values():
-            rows.append([other.row.label, *["no seed in common"] * len(METRICS), "0"])
+            rows.append([other.row.label, *["no seed in common"] * len(compared), "0"])
             continue
         line = []
         for metric, difference in found.items():
@@ -70,7 +74,7 @@ def significance(results: list[Result]) -> str | None:
             value = f"**{value}**" if other.test(metric).mean == best_of[metric] else value
             line.append(f"{value} (p {probability(difference.p)})")
         rows.append([other.row.label, *line, str(difference.seeds)])
-    return markdown_table([f"{MAIN} minus", *map(short, METRICS), "n"], rows)
+    return markdown_table([f"{MAIN} minus", *map(short, compared), "n"], rows)
 
 
 def search_log(trials: dict[str, list[Trial]]) -> str:

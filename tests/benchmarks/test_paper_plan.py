@@ -19,7 +19,7 @@ def test_every_table_of_the_paper_is_read():
         assert read_table(name).datasets
 
 
-@pytest.mark.parametrize("name", ["search", "table2", "table3", "table4", "table5", "figure2"])
+@pytest.mark.parametrize("name", table_names())
 def test_every_run_of_a_table_is_another_one(name):
     for dataset in read_table(name).datasets:
         runs = plan(read_table(name), dataset, {})
@@ -93,6 +93,22 @@ def test_what_is_not_in_a_table_is_refused(tmp_path, arguments, message):
 def test_a_file_that_is_no_table_is_refused(tmp_path, content):
     with pytest.raises(ConfigError, match="expected title, datasets"):
         table(tmp_path, **content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"rows": []}, {"datasets": {}}, {"datasets": {"a": {"seeds": []}}}, {"datasets": {"a": {"seeds": 1}}}],
+)
+def test_a_table_without_runs_is_refused(tmp_path, content):
+    with pytest.raises(ConfigError, match="small.yaml: expected"):
+        table(tmp_path, **content)
+
+
+@pytest.mark.parametrize("metric", ["recall@30", "mrr@20", "recall"])
+def test_metrics_that_the_runs_do_not_have_are_refused(tmp_path, metric):
+    own = table(tmp_path, metrics=["recall@20", metric])
+    with pytest.raises(ConfigError, match=f"BPR on ml-100k: {metric} is not evaluated; expected recall@20, recall@40,"):
+        plan(own, "ml-100k", {})
 
 
 def test_an_unknown_table_is_refused():

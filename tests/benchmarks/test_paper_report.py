@@ -99,6 +99,17 @@ def test_sigma_is_tested_against_the_others_and_the_best_of_them_is_bold(tmp_pat
     assert cells(part, "SASRecAP")[0].startswith("+0.5000 (p = ")
 
 
+def test_models_are_tested_by_recall_and_ndcg_of_the_table(tmp_path):
+    settings = {"topk": [5], "metrics": ["NDCG", "Diversity"], "valid_metric": "NDCG@5"}
+    metrics = ["ndcg@5", "diversity@5"]
+    table = write_table(tmp_path, metrics=metrics, datasets={"ml-100k": {"seeds": [1], "settings": settings}})
+    for run in plan(read_table(table), "ml-100k", {}):
+        values = dict.fromkeys(metrics, 0.25)
+        store(tmp_path, run, seen_removed={"valid": values, "test": values}, seen_ranked={"test": values})
+    text = written(tmp_path, table)
+    assert "| SIGMA minus | N@5 | n |" in text and cells(text, "BPR")[1] == "**0.2500**"
+
+
 def test_the_other_rule_and_what_runs_took_stand_in_a_table_of_their_own(tmp_path, small):
     store(tmp_path, plan(read_table(small), "ml-100k", {})[0], seen=0.077)
     text = written(tmp_path, small)
@@ -230,7 +241,9 @@ def test_accuracy_and_diversity_are_drawn_against_the_weight_and_each_other(tmp_
         {"label": f"kl_weight {weight}", "model": "SIGMA", "settings": {"kl_weight": weight}} for weight in (0.1, 0.01)
     ]
     metrics = ["recall@10", "ndcg@10", "diversity@10"]
-    table = write_table(tmp_path, "table6", rows=rows, metrics=metrics, datasets={"ml-100k": {"seeds": [1]}})
+    settings = {"metrics": ["Recall", "NDCG", "Diversity"], "topk": [10, 20]}
+    datasets = {"ml-100k": {"seeds": [1], "settings": settings}}
+    table = write_table(tmp_path, "table6", rows=rows, metrics=metrics, datasets=datasets)
     for run, value in zip(plan(read_table(table), "ml-100k", {}), (0.1, 0.2)):
         store(tmp_path, run, test=value, metrics=metrics)
     text = written(tmp_path, table)
