@@ -170,6 +170,16 @@ def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | N
     return Run(row.label, row.model, dataset, seed, given, settings)
 
 
+def run_again(failure: dict) -> Run:
+    """The run of a failure, as it would be today.
+
+    Raises:
+        ConfigError: settings that cannot be resolved.
+    """
+    label, model, dataset, seed, given = (failure[key] for key in ("label", "model", "dataset", "seed", "given"))
+    return Run(label, model, dataset, seed, given, resolve(model, dataset, given))
+
+
 def _check(values: list, known, kind: str, table: Table) -> None:
     for value in values:
         if value not in known:

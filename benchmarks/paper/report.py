@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.paper import plots, records, sections
 from benchmarks.paper.plan import HERE, Table, read_table
 from benchmarks.paper.results import Result, results_of
-from benchmarks.paper.select import best, read_selected, trials_of
+from benchmarks.paper.select import best, existing_folder, read_selected, trials_of
 from recbole_sigma.config.reading import read_user_file
 from recbole_sigma.errors import ConfigError, RecBoleSigmaError
 
@@ -63,8 +63,7 @@ class Report:
                     self.parts += self.search(table, dataset) if table.search else self.table(table, dataset)
                 except ConfigError as error:
                     self.parts.append(f"Cannot be planned: {error}")
-        hashes = {record["hash"] for found in self.found.values() for record in found}
-        failed = sections.failed_runs(self.failures, hashes)
+        failed = sections.failed_runs(self.failures, [record for found in self.found.values() for record in found])
         self.parts += ["## Failed runs", failed] if failed else []
         path = self.folder / "RESULTS.md"
         path.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
@@ -143,7 +142,7 @@ def _command(table: Table, dataset: str) -> str:
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.paper.report", description=__doc__)
     parser.add_argument("tables", nargs="*", default=TABLES, help="or YAML files (default: all of the paper)")
-    parser.add_argument("--folder", type=Path, default=HERE, help="of results, selected.yaml and the report")
+    parser.add_argument("--folder", type=existing_folder, default=HERE, help="of results, selected.yaml and the report")
     arguments = parser.parse_args(words)
     try:
         print(Report(arguments.folder).write(arguments.tables))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from benchmarks.markdown import markdown_table
+from benchmarks.paper.identity import record_of
 from benchmarks.paper.names import cell, probability, settings_text, short
+from benchmarks.paper.plan import run_again
 from benchmarks.paper.results import Result, measured
 from benchmarks.paper.select import Trial, best
 from benchmarks.paper.significance import compare
+from recbole_sigma.errors import ConfigError
 
 MAIN = "SIGMA"
 
@@ -128,15 +133,29 @@ def provenance(records: list[dict]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def failed_runs(failures: list[dict], done: set[str]) -> str | None:
+def failed_runs(failures: list[dict], done: list[dict]) -> str | None:
     """The last error of each run that has failed and is not done; None if there is none.
 
+    A failure whose settings the plugin no longer knows is of no run that could be done, and left out.
+
     Args:
-        done: hashes of the runs that are.
+        done: records, of which one may be of the run that failed.
     """
-    left = {failure["hash"]: failure for failure in failures if failure["hash"] not in done}
+    left = {}
+    for failure in failures:
+        try:
+            run = run_again(failure)
+        except ConfigError:
+            continue
+        if record_of(done, run) is None:
+            left[run.hash] = failure
     rows = [
-        [failure["label"], failure["dataset"], str(failure["seed"]), failure["error"].splitlines()[0], failure["date"]]
+        [failure["label"], failure["dataset"], str(failure["seed"]), _first_line(failure["error"]), failure["date"]]
         for failure in left.values()
     ]
     return markdown_table(["run", "data set", "seed", "error", "date"], rows, 5) if rows else None
+
+
+def _first_line(error: str) -> str:
+    """The first line of an error, without the folders of the machine it happened on."""
+    return re.sub(r"""(?<![^\s'"(=:])/(?:[^/\s'"]+/)+""", "", error.splitlines()[0])

@@ -218,6 +218,37 @@ def test_failed_runs_are_listed_until_they_are_done(tmp_path, small):
     assert "OutOfMemory: BPR" in text and "OutOfMemory: SIGMA" not in text
 
 
+def failed(folder, run, **others):
+    failure = {**record(run), "error": f"OSError: {run.label}", "traceback": "...", **others}
+    records.append(records.failures_file(folder, run.dataset), failure)
+
+
+def test_a_failure_leaves_the_list_though_the_plugin_has_learnt_a_setting_since(tmp_path, small):
+    first, second = plan(read_table(small), "ml-100k", {}, seeds=[1])
+    for run in (first, second):
+        failed(tmp_path, run, hash="0123456789ab")
+        failed(tmp_path, run, hash="ba9876543210")
+    text = written(tmp_path, small)
+    assert text.count("OSError: BPR") == text.count("OSError: SIGMA") == 1
+    store(tmp_path, second)
+    text = written(tmp_path, small)
+    assert "OSError: BPR" in text and "OSError: SIGMA" not in text
+
+
+def test_a_failure_with_settings_that_are_gone_is_not_listed(tmp_path, small):
+    run = plan(read_table(small), "ml-100k", {})[0]
+    failed(tmp_path, run, given={"abolished": 1})
+    assert "Failed runs" not in written(tmp_path, small)
+
+
+def test_paths_of_the_machine_are_not_in_the_list_of_failures(tmp_path, small):
+    run = plan(read_table(small), "ml-100k", {})[0]
+    failed(
+        tmp_path, run, error="OSError: no 'some/where' or '/home/me/data/x.inter', of /tmp/run-1/log at 3 / 4 (/a/b)"
+    )
+    assert "OSError: no 'some/where' or 'x.inter', of log at 3 / 4 (b)" in written(tmp_path, small)
+
+
 def test_a_table_that_cannot_be_planned_says_why_and_the_others_are_written(tmp_path, small):
     rows = [{"label": "SIGMA", "model": "SIGMA", "settings": {"no_such_key": 1}}]
     bad = write_table(tmp_path, "bad", title="Bad", rows=rows)
@@ -259,3 +290,10 @@ def test_accuracy_and_diversity_are_drawn_against_the_weight_and_each_other(tmp_
 def test_an_unknown_table_is_refused(tmp_path, capsys):
     assert report.main(["nothing", "--folder", str(tmp_path)]) == 2
     assert "'nothing' is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program, words", [(report, ["table2"]), (select, [])])
+def test_a_folder_that_does_not_exist_is_refused(program, words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        program.main([*words, "--folder", str(tmp_path / "nothing")])
+    assert end.value.code == 2 and "nothing is no folder" in capsys.readouterr().err
