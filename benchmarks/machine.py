@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import torch
 
 from recbole_sigma.version import __version__
 
+ROOT = Path(__file__).parents[1]
+CODE = ["recbole_sigma", "properties", "dataset_configs", "benchmarks/*.py"]
+"""What decides a number; of the benchmarks not the YAML files, whose settings stand in the records."""
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
@@ -29,14 +33,32 @@ def describe_machine() -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the plugin and what it stands on."""
+    """Versions of Python, the plugin and what it stands on, and the commit of the code where there is one."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "triton": _triton_version(),
         **{name: version(name) for name in ("recbole", "numpy", "pandas")},
         "recbole_sigma": __version__,
+        **_commit(),
     }
+
+
+def _commit() -> dict[str, str]:
+    """The commit of the repository of the code, with a plus if code is modified; empty without repository or git."""
+    if not (ROOT / ".git").exists():
+        return {}
+    try:
+        commit = _git("rev-parse", "--short", "HEAD")
+        modified = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": commit + ("+" if modified else "")}
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(ROOT), "--no-optional-locks", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _triton_version() -> str:

@@ -19,16 +19,21 @@ ROOT = Path(__file__).parents[2]
 POLLING_SECONDS = 0.1
 
 
-def run_children(runs: Iterable[Run], data_path: str, jobs: int, threads: int) -> Iterator[tuple[Run, dict]]:
+def run_children(
+    runs: Iterable[Run], data_path: str, results: Path, jobs: int, threads: int
+) -> Iterator[tuple[Run, dict]]:
     """Each run with its record or, if it failed, with ``error`` and ``traceback``, in the order in which they end.
 
     A run is taken from ``runs`` when it can start. Closing the iterator ends the children.
+
+    Args:
+        results: the file to which the children append their records.
     """
     waiting, children = iter(runs), []
     try:
         while True:
             for run in islice(waiting, jobs - len(children)):
-                children.append(_Child(run, data_path, threads))
+                children.append(_Child(run, data_path, results, threads))
             if not children:
                 return
             ended = [child for child in children if child.process.poll() is not None]
@@ -45,11 +50,12 @@ def run_children(runs: Iterable[Run], data_path: str, jobs: int, threads: int) -
 class _Child:
     """A process of ``benchmarks.paper.one_run``, and its folder."""
 
-    def __init__(self, run: Run, data_path: str, threads: int) -> None:
+    def __init__(self, run: Run, data_path: str, results: Path, threads: int) -> None:
         self.run = run
         self.folder = tempfile.TemporaryDirectory(prefix="run-")
         self.errors = Path(self.folder.name, "stderr")
-        task = {**run._asdict(), "data_path": data_path, "folder": self.folder.name}
+        places = {"data_path": data_path, "folder": self.folder.name, "results": str(results.resolve())}
+        task = {**run._asdict(), **places}
         del task["settings"]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         with open(self.errors, "wb") as errors:

@@ -43,15 +43,14 @@ def digest(model: str, dataset: str, seed: int, settings: dict) -> str:
 
 
 def is_record_of(record: dict, run) -> bool:
-    """Whether a record is of a planned run: the same model, data set, seed, and settings that both of them have.
+    """Whether a record is of a planned run: the same model, data set and seed, and every planned setting in the record.
 
-    A setting that the record lacks, because the plugin has learnt it since, has to have its default in the plan.
+    A setting that the record lacks makes it another run: today's default need not be what the plugin did before it had
+    the setting.
     """
     if any(record[key] != getattr(run, key) for key in ("model", "dataset", "seed")):
         return False
-    found = record["settings"]
-    defaults = resolve(run.model, run.dataset, {})
-    return all(value == found.get(key, defaults.get(key)) for key, value in run.settings.items())
+    return run.settings.items() <= record["settings"].items()
 
 
 def record_of(records: list[dict], run) -> dict | None:

@@ -8,9 +8,9 @@ INITIALS = {"recall": "R", "ndcg": "N", "diversity": "D"}
 
 
 def short(metric: str) -> str:
-    """``R@20`` for ``recall@20``."""
+    """``R@20`` for ``recall@20``; metrics that the paper has not keep their names."""
     name, k = metric.split("@")
-    return f"{INITIALS[name]}@{k}"
+    return f"{INITIALS.get(name, name)}@{k}"
 
 
 def cell(value: Measured | None, planned: int, bold: bool = False) -> str:

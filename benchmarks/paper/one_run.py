@@ -1,8 +1,7 @@
 """A program that trains one model, and evaluates it under both rules for items seen before.
 
-Its one argument is, as JSON, the arguments of ``measure`` and ``folder``, where it works: it leaves the record there as
-``record.json``, or ``error.json`` if the run failed. It ends when its standard input does, with the process that
-started it.
+Its one argument is, as JSON, the arguments of ``measure`` and ``main``. It ends when its standard input does, with the
+process that started it.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.machine import describe_machine, versions
+from benchmarks.paper import records
 from benchmarks.paper.identity import digest, relevant
 from benchmarks.paper.ranks import encode, evaluate_with_ranks
 from recbole_sigma import checkpoint
@@ -43,6 +43,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
 
     config = configure()
     settings = relevant(config)
+    code = versions()  # before the training, during which the files may change
     start = perf_counter()
     result = run(config)
     seconds = perf_counter() - start
@@ -68,18 +69,28 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
         "parameters": result["parameters"],
         **rules,
         "catalog": checkpoint.catalog(prepared.dataset),
-        "versions": versions(),
+        "versions": code,
         "machine": describe_machine(),
         "settings": settings,
         "ranks": encode(ranks["seen_removed"]),
     }
 
 
-def main(folder: str, **task) -> int:
+def main(folder: str, results: str, **task) -> int:
+    """Append the record to the results, and tell the process that started this one; returns the exit code.
+
+    The record is appended here so that a run that has ended is not lost, whatever happens to that process.
+
+    Args:
+        folder: where to work, and to leave ``record.json``, or ``error.json`` if the run failed.
+        results: the file of finished runs.
+    """
     threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
     os.chdir(folder)  # checkpoints and logs are removed with it
     try:
-        Path("record.json").write_text(json.dumps(measure(**task)))
+        record = measure(**task)
+        records.append(Path(results), record)
+        Path("record.json").write_text(json.dumps(record))
     except Exception as error:
         failure = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         Path("error.json").write_text(json.dumps(failure))

@@ -37,10 +37,12 @@ class Dataset(NamedTuple):
 
 class Table(NamedTuple):
     """Attributes:
+    given: what the table was asked for by, its name or the path of its file.
     metrics: the columns of the report.
     rows: those of the file; none where ``search`` has what they are drawn from.
     """
 
+    given: str
     name: str
     title: str
     datasets: dict[str, Dataset]
@@ -85,9 +87,10 @@ def read_table(name: str) -> Table:
     content = read_user_file(path)
     try:
         table = Table(
+            name,
             path.stem,
             content["title"],
-            {name: Dataset(own["seeds"], own.get("settings", {})) for name, own in content["datasets"].items()},
+            {name: Dataset(list(own["seeds"]), own.get("settings", {})) for name, own in content["datasets"].items()},
             content.get("metrics", METRICS),
             [
                 Row(row["label"], row["model"], row.get("settings", {}), row.get("published", row["label"]))
@@ -97,6 +100,10 @@ def read_table(name: str) -> Table:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: expected title, datasets with seeds, and rows or a search; {error!r}") from error
+    if not (table.rows or table.search):
+        raise ConfigError(f"{path}: expected at least one row")
+    if not table.datasets or not all(dataset.seeds for dataset in table.datasets.values()):
+        raise ConfigError(f"{path}: expected at least one data set, and one seed for each")
     if table.search and any(len(dataset.seeds) != 1 for dataset in table.datasets.values()):
         raise ConfigError(f"{path}: expected one seed for each data set of a search")
     return table
@@ -145,7 +152,7 @@ def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | N
     """A row of a table with a seed. A search builds on the defaults, whatever has been selected.
 
     Raises:
-        ConfigError: settings that cannot be resolved.
+        ConfigError: settings that cannot be resolved, or metrics of the table that the run does not evaluate.
     """
     base = {} if table.search else (selected or {}).get(row.model, {})
     given = {**fixed_settings(row.model), **table.datasets[dataset].settings, **base, **row.settings}
@@ -153,7 +160,24 @@ def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | N
         settings = resolve(row.model, dataset, given)
     except ConfigError as error:
         raise ConfigError(f"{row.label} on {dataset}: {error}") from error
+    evaluated = [f"{metric.lower()}@{k}" for metric in settings["metrics"] for k in settings["topk"]]
+    for metric in table.metrics:
+        if metric not in evaluated:
+            raise ConfigError(
+                f"{row.label} on {dataset}: {metric} is not evaluated; expected {', '.join(evaluated)}, as topk and "
+                "metrics of its settings ask for"
+            )
     return Run(row.label, row.model, dataset, seed, given, settings)
+
+
+def run_again(failure: dict) -> Run:
+    """The run of a failure, as it would be today.
+
+    Raises:
+        ConfigError: settings that cannot be resolved.
+    """
+    label, model, dataset, seed, given = (failure[key] for key in ("label", "model", "dataset", "seed", "given"))
+    return Run(label, model, dataset, seed, given, resolve(model, dataset, given))
 
 
 def _check(values: list, known, kind: str, table: Table) -> None:

@@ -6,13 +6,14 @@ Run from the root of the repository: ``python -m benchmarks.paper.report --help`
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from benchmarks.paper import plots, records, sections
 from benchmarks.paper.plan import HERE, Table, read_table
 from benchmarks.paper.results import Result, results_of
-from benchmarks.paper.select import best, read_selected, trials_of
+from benchmarks.paper.select import best, existing_folder, read_selected, trials_of
 from recbole_sigma.config.reading import read_user_file
 from recbole_sigma.errors import ConfigError, RecBoleSigmaError
 
@@ -25,6 +26,11 @@ R is Recall, N is NDCG, D is Diversity. An epoch is selected by Recall@20 on val
 are left out of the ranking, but for the tables that say otherwise. Ours are means over n seeds ± the standard
 deviation of the sample; the best of ours is bold; a cell says its n where seeds are missing. p is of a paired t-test
 over users; the metric of a user is the mean over the seeds that both models have, and the best of the others is bold.
+p is not corrected for the number of comparisons, and says nothing about the variation between trainings.
+
+The trials of the search are the same number for every model, but the defaults of SIGMA and SASRecAP come from trials on
+Amazon Office before it, listed in [DEVELOPMENT.md](DEVELOPMENT.md). Training stops after 10 evaluations without a
+better Recall@20 (the paper: 100 epochs). Seconds an epoch are of runs that may have shared the machine with others.
 
 All of it, once for each data set and table (each command goes on where it has stopped before):
 
@@ -57,8 +63,7 @@ class Report:
                     self.parts += self.search(table, dataset) if table.search else self.table(table, dataset)
                 except ConfigError as error:
                     self.parts.append(f"Cannot be planned: {error}")
-        hashes = {record["hash"] for found in self.found.values() for record in found}
-        failed = sections.failed_runs(self.failures, hashes)
+        failed = sections.failed_runs(self.failures, [record for found in self.found.values() for record in found])
         self.parts += ["## Failed runs", failed] if failed else []
         path = self.folder / "RESULTS.md"
         path.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
@@ -78,7 +83,7 @@ class Report:
         done = [record for result in results for record in result.records]
         parts = [sections.accuracy(results, published, table.metrics)]
         if done:
-            compared = sections.significance(results)
+            compared = sections.significance(results, table.metrics)
             parts += [compared] if compared else []
             parts += ["Seen items ranked as well:", sections.other_rule(results, table.metrics)]
             parts += self.plots(table, dataset, results)
@@ -95,13 +100,13 @@ class Report:
             f"{table.search.trials} trials for each model, the defaults and random draws (seed {table.search.seed}), "
             f"trained with seed {seed}; done: " + ", ".join(f"{model} {count}" for model, count in done.items()) + "."
         )
-        best_of = {model: winner for model, of_model in trials.items() if (winner := best(of_model))}
         selected = self.selected.get(dataset, {})
-        stale = [model for model, winner in best_of.items() if selected.get(model) != winner.settings]
+        winners = {model: winner.settings for model, of_model in trials.items() if (winner := best(of_model))}
+        stale = [model for model in {**winners, **selected} if selected.get(model) != winners.get(model)]
         of_runs = [trial.record for of_model in trials.values() for trial in of_model if trial.record]
         parts = [budget, sections.search_log(trials), _command(table, dataset)]
         if stale:
-            parts.append(f"`selected.yaml` has other settings than the best trial of: {', '.join(stale)}.")
+            parts.append(f"`selected.yaml` does not follow from the trials that are done, for: {', '.join(stale)}.")
         return [*parts, *([sections.provenance(of_runs)] if of_runs else [])]
 
     def plots(self, table: Table, dataset: str, results: list[Result]) -> list[str]:
@@ -130,13 +135,14 @@ def _heading(table: Table) -> str:
 
 
 def _command(table: Table, dataset: str) -> str:
-    return f"```bash\npython -m benchmarks.paper.run {table.name} --dataset {dataset} --data_path dataset\n```"
+    words = ["python", "-m", "benchmarks.paper.run", table.given, "--dataset", dataset, "--data_path", "dataset"]
+    return f"```bash\n{shlex.join(words)}\n```"
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.paper.report", description=__doc__)
     parser.add_argument("tables", nargs="*", default=TABLES, help="or YAML files (default: all of the paper)")
-    parser.add_argument("--folder", type=Path, default=HERE, help="of results, selected.yaml and the report")
+    parser.add_argument("--folder", type=existing_folder, default=HERE, help="of results, selected.yaml and the report")
     arguments = parser.parse_args(words)
     try:
         print(Report(arguments.folder).write(arguments.tables))

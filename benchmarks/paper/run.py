@@ -1,8 +1,8 @@
 """Run what a table of the paper lacks, each run in a process of its own.
 
 Run from the root of the repository: ``python -m benchmarks.paper.run --help``. A second start goes on where the first
-one ended, and tries again what failed; several may run side by side. Exit codes: 0 done, 1 runs failed, 2 bad input,
-130 interrupted.
+one ended, and tries again what failed; several may run side by side. Exit codes: 0 done, 1 runs failed or are being
+done by another process, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -90,25 +90,24 @@ class Grid:
         """Run what is missing; returns the exit code."""
         missing, failed = self.missing(), []
         print(f"{len(self.runs)} runs, {len(self.runs) - len(missing)} of them done before", flush=True)
-        with closing(run_children(self.free(missing), data_path, self.jobs, threads)) as outcomes:
+        with closing(run_children(self.free(missing), data_path, self.results, self.jobs, threads)) as outcomes:
             for done, (run, outcome) in enumerate(outcomes, 1):
                 if "error" in outcome:
                     failed.append((run, outcome["error"]))
                     records.append(self.failures, failure(run, outcome))
-                else:
-                    records.append(self.results, outcome)
                 self.claims.release(run.hash)
                 print(
                     f"[{done}/{len(missing)}] {run.label}, seed {run.seed}: {summary(outcome)}{self.time_left()}",
                     flush=True,
                 )
-        if self.elsewhere:
-            print(f"{len(self.elsewhere)} runs are being done by another process")
+        elsewhere = [run for run in self.missing() if run in self.elsewhere]
+        if elsewhere:
+            print(f"{len(elsewhere)} runs are being done by another process")
         for run, error in failed:
             print(f"failed: {run.label}, seed {run.seed}: {error.splitlines()[0]}")
         if failed:
             print(f"tracebacks: {self.failures}")
-        return 1 if failed else 0
+        return 1 if failed or elsewhere else 0
 
     def missing(self) -> list[Run]:
         found = records.read(self.results)

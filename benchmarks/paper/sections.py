@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from benchmarks.markdown import markdown_table
+from benchmarks.paper.identity import record_of
 from benchmarks.paper.names import cell, probability, settings_text, short
-from benchmarks.paper.plan import METRICS
+from benchmarks.paper.plan import run_again
 from benchmarks.paper.results import Result, measured
 from benchmarks.paper.select import Trial, best
 from benchmarks.paper.significance import compare
+from recbole_sigma.errors import ConfigError
 
 MAIN = "SIGMA"
 
@@ -50,19 +54,24 @@ def other_rule(results: list[Result], metrics: list[str]) -> str:
     return markdown_table(["", *map(short, metrics), "epochs", "s an epoch", "parameters"], rows)
 
 
-def significance(results: list[Result]) -> str | None:
-    """What SIGMA is better by than each other row, with p; the best of them in a metric is bold. None without any."""
+def significance(results: list[Result], metrics: list[str]) -> str | None:
+    """What SIGMA is better by than each other row, with p; the best of them in a metric is bold. None without any.
+
+    Args:
+        metrics: of which recall and NDCG are compared.
+    """
+    compared = [metric for metric in metrics if metric.startswith(("recall@", "ndcg@"))]
     done = [result for result in results if result.records]
     main = next((result for result in done if result.row.label == MAIN), None)
     others = [result for result in done if result is not main]
-    if main is None or not others:
+    if main is None or not others or not compared:
         return None
-    best_of = {metric: max(result.test(metric).mean for result in others) for metric in METRICS}
+    best_of = {metric: max(result.test(metric).mean for result in others) for metric in compared}
     rows = []
     for other in others:
-        found = {metric: compare(main.records, other.records, metric) for metric in METRICS}
+        found = {metric: compare(main.records, other.records, metric) for metric in compared}
         if None in found.values():
-            rows.append([other.row.label, *["no seed in common"] * len(METRICS), "0"])
+            rows.append([other.row.label, *["no seed in common"] * len(compared), "0"])
             continue
         line = []
         for metric, difference in found.items():
@@ -70,7 +79,7 @@ def significance(results: list[Result]) -> str | None:
             value = f"**{value}**" if other.test(metric).mean == best_of[metric] else value
             line.append(f"{value} (p {probability(difference.p)})")
         rows.append([other.row.label, *line, str(difference.seeds)])
-    return markdown_table([f"{MAIN} minus", *map(short, METRICS), "n"], rows)
+    return markdown_table([f"{MAIN} minus", *map(short, compared), "n"], rows)
 
 
 def search_log(trials: dict[str, list[Trial]]) -> str:
@@ -109,26 +118,44 @@ def provenance(records: list[dict]) -> str:
         + ("" if m["gpu"] == "none" else f", {m['gpu']}")
         for m in (record["machine"] for record in records)
     )
-    versions = (", ".join(f"{name} {text}" for name, text in record["versions"].items()) for record in records)
+    versions = [dict(record["versions"]) for record in records]
+    commits = [found.pop("commit", "not recorded") for found in versions]
     catalogs = {record["catalog"]["digest"]: record["catalog"] for record in records}.values()
+    data = "; ".join(f"{catalog['users']:,} users, {catalog['items']:,} items" for catalog in catalogs)
     lines = [
         f"Runs: {len(records)}, of " + (days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"),
+        "Seeds: " + ", ".join(map(str, sorted({record["seed"] for record in records}))),
         f"Machine: {distinct(machines)}",
-        f"Versions: {distinct(versions)}",
-        "Data: " + "; ".join(f"{catalog['users']:,} users, {catalog['items']:,} items" for catalog in catalogs),
+        "Versions: " + distinct(", ".join(f"{name} {text}" for name, text in found.items()) for found in versions),
+        f"Commit (+: modified): {distinct(commits)}",
+        f"Data: {data}" + (": the runs are not all of the same data" if len(catalogs) > 1 else ""),
     ]
     return "\n".join(f"- {line}" for line in lines)
 
 
-def failed_runs(failures: list[dict], done: set[str]) -> str | None:
+def failed_runs(failures: list[dict], done: list[dict]) -> str | None:
     """The last error of each run that has failed and is not done; None if there is none.
 
+    A failure whose settings the plugin no longer knows is of no run that could be done, and left out.
+
     Args:
-        done: hashes of the runs that are.
+        done: records, of which one may be of the run that failed.
     """
-    left = {failure["hash"]: failure for failure in failures if failure["hash"] not in done}
+    left = {}
+    for failure in failures:
+        try:
+            run = run_again(failure)
+        except ConfigError:
+            continue
+        if record_of(done, run) is None:
+            left[run.hash] = failure
     rows = [
-        [failure["label"], failure["dataset"], str(failure["seed"]), failure["error"].splitlines()[0], failure["date"]]
+        [failure["label"], failure["dataset"], str(failure["seed"]), _first_line(failure["error"]), failure["date"]]
         for failure in left.values()
     ]
     return markdown_table(["run", "data set", "seed", "error", "date"], rows, 5) if rows else None
+
+
+def _first_line(error: str) -> str:
+    """The first line of an error, without the folders of the machine it happened on."""
+    return re.sub(r"""(?<![^\s'"(=:])/(?:[^/\s'"]+/)+""", "", error.splitlines()[0])

@@ -84,10 +84,22 @@ def read_selected(folder: Path) -> dict[str, dict[str, dict]]:
     return read_user_file(path) if path.exists() else {}
 
 
+def existing_folder(text: str) -> Path:
+    """The type of an argument that names a folder of results.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none.
+    """
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return path
+
+
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.paper.select", description=__doc__)
     parser.add_argument("table", nargs="?", default="search", help="a search (default: %(default)s)")
-    parser.add_argument("--folder", type=Path, default=HERE, help="of results and selected.yaml")
+    parser.add_argument("--folder", type=existing_folder, default=HERE, help="of results and selected.yaml")
     arguments = parser.parse_args(words)
     try:
         table = read_table(arguments.table)

@@ -19,7 +19,7 @@ def test_every_table_of_the_paper_is_read():
         assert read_table(name).datasets
 
 
-@pytest.mark.parametrize("name", ["search", "table2", "table3", "table4", "table5", "figure2"])
+@pytest.mark.parametrize("name", table_names())
 def test_every_run_of_a_table_is_another_one(name):
     for dataset in read_table(name).datasets:
         runs = plan(read_table(name), dataset, {})
@@ -95,6 +95,22 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content):
         table(tmp_path, **content)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [{"rows": []}, {"datasets": {}}, {"datasets": {"a": {"seeds": []}}}, {"datasets": {"a": {"seeds": 1}}}],
+)
+def test_a_table_without_runs_is_refused(tmp_path, content):
+    with pytest.raises(ConfigError, match="small.yaml: expected"):
+        table(tmp_path, **content)
+
+
+@pytest.mark.parametrize("metric", ["recall@30", "mrr@20", "recall"])
+def test_metrics_that_the_runs_do_not_have_are_refused(tmp_path, metric):
+    own = table(tmp_path, metrics=["recall@20", metric])
+    with pytest.raises(ConfigError, match=f"BPR on ml-100k: {metric} is not evaluated; expected recall@20, recall@40,"):
+        plan(own, "ml-100k", {})
+
+
 def test_an_unknown_table_is_refused():
     with pytest.raises(ConfigError, match="'table9' is not known; expected figure2, search"):
         read_table("table9")
@@ -133,9 +149,13 @@ def test_a_setting_that_the_plugin_has_no_longer_does_not_matter(run):
     assert is_record_of(with_settings(run, abolished=3), run)
 
 
-def test_a_setting_that_is_new_has_to_have_its_default(run):
-    assert is_record_of(with_settings(run, scorer=...), run)
-    assert not is_record_of(with_settings(run, prior=...), run)  # the row sets it
+@pytest.mark.parametrize("key", ["scorer", "prior"])
+def test_a_record_without_a_planned_setting_is_of_another_run_even_if_that_is_the_default(run, key):
+    assert not is_record_of(with_settings(run, **{key: ...}), run)
+
+
+def test_a_record_without_a_setting_is_not_of_a_run_that_sets_it_to_nothing(run):
+    assert not is_record_of(with_settings(run), run._replace(settings={**run.settings, "unknown": None}))
 
 
 def test_surroundings_are_no_settings_of_a_run():

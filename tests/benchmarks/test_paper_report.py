@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from xml.etree import ElementTree
 
 import pytest
@@ -98,6 +99,17 @@ def test_sigma_is_tested_against_the_others_and_the_best_of_them_is_bold(tmp_pat
     assert cells(part, "SASRecAP")[0].startswith("+0.5000 (p = ")
 
 
+def test_models_are_tested_by_recall_and_ndcg_of_the_table(tmp_path):
+    settings = {"topk": [5], "metrics": ["NDCG", "Diversity"], "valid_metric": "NDCG@5"}
+    metrics = ["ndcg@5", "diversity@5"]
+    table = write_table(tmp_path, metrics=metrics, datasets={"ml-100k": {"seeds": [1], "settings": settings}})
+    for run in plan(read_table(table), "ml-100k", {}):
+        values = dict.fromkeys(metrics, 0.25)
+        store(tmp_path, run, seen_removed={"valid": values, "test": values}, seen_ranked={"test": values})
+    text = written(tmp_path, table)
+    assert "| SIGMA minus | N@5 | n |" in text and cells(text, "BPR")[1] == "**0.2500**"
+
+
 def test_the_other_rule_and_what_runs_took_stand_in_a_table_of_their_own(tmp_path, small):
     store(tmp_path, plan(read_table(small), "ml-100k", {})[0], seen=0.077)
     text = written(tmp_path, small)
@@ -115,13 +127,50 @@ def test_date_machine_versions_data_command_and_settings_are_stated(tmp_path, sm
         "2026-01-02",
         "A CPU, 2 cores, 1 of them for a run",
         "python 3.11, torch 2.13",
-        "4 users, 50 items",
-        "python -m benchmarks.paper.run small --dataset ml-100k",
+        "4 users, 50 items\n",
+        "- Seeds: 1\n",
         "- BPR: embedding_size 32",
         "- SIGMA: nothing selected, the defaults",
     ):
         assert part in text
     assert cells(text, "BPR")[1] != "not run"
+
+
+def test_the_printed_command_takes_the_table_as_it_was_given(tmp_path):
+    (tmp_path / "a folder").mkdir()
+    path = write_table(tmp_path / "a folder")
+    words = shlex.split(re.findall("^python -m benchmarks.paper.run .*", written(tmp_path, path), re.MULTILINE)[-1])
+    assert words[3:6] == [path, "--dataset", "ml-100k"]
+    assert "benchmarks.paper.run table2 --dataset amazon-beauty" in written(tmp_path, "table2")
+
+
+def test_what_the_numbers_do_not_say_is_said(tmp_path, small):
+    text = " ".join(written(tmp_path, small).split())
+    for part in (
+        "the same number for every model",
+        "[DEVELOPMENT.md](DEVELOPMENT.md)",
+        "10 evaluations without a better Recall@20",
+        "may have shared the machine",
+        "not corrected for the number of comparisons",
+    ):
+        assert part in text
+
+
+def test_the_seeds_of_the_runs_are_stated_and_data_that_are_not_the_same(tmp_path, small):
+    of_table = plan(read_table(small), "ml-100k", {})
+    for run in reversed(of_table[1:]):
+        store(tmp_path, run)
+    text = written(tmp_path, small)
+    assert "- Seeds: 1, 2\n" in text and "not all of the same data" not in text
+    store(tmp_path, of_table[0], catalog={"users": 4, "items": 49, "digest": "other"})
+    assert "4 users, 49 items; 4 users, 50 items: the runs are not all of the same data\n" in written(tmp_path, small)
+
+
+def test_the_commits_of_the_runs_are_stated_and_that_of_an_older_record_is_not_known(tmp_path, small):
+    for run, commit in zip(plan(read_table(small), "ml-100k", {}), ({}, {"commit": "abc"}, {"commit": "def+"})):
+        store(tmp_path, run, versions={"python": "3.11", **commit})
+    text = written(tmp_path, small)
+    assert "- Versions: python 3.11\n- Commit (+: modified): not recorded; def+; abc\n" in text
 
 
 def test_the_search_is_a_table_of_validation_alone(tmp_path):
@@ -138,9 +187,23 @@ def test_the_search_is_a_table_of_validation_alone(tmp_path):
     assert cells(text, "**BPR 1**") == [changed, "0.0600", "0.0600", "7"]
     assert cells(text, "BPR 2")[1:] == ["not run"] * 3
     assert "0.9876" not in text
-    assert "`selected.yaml` has other settings than the best trial of: BPR." in text
+    assert "`selected.yaml` does not follow from the trials that are done, for: BPR." in text
     assert select.main([search, "--folder", str(tmp_path)]) == 0
-    assert "other settings" not in written(tmp_path, search)
+    assert "does not follow" not in written(tmp_path, search)
+
+
+def test_what_was_selected_of_trials_that_are_no_longer_ones_is_stale(tmp_path):
+    search = write_table(
+        tmp_path,
+        datasets={"ml-100k": {"seeds": [1]}},
+        rows=[],
+        trials=1,
+        draws_seed=5,
+        spaces={"BPR": {"embedding_size": [16]}, "GRU4Rec": {"embedding_size": [16]}},
+    )
+    (tmp_path / "selected.yaml").write_text("ml-100k:\n  GRU4Rec: {}\n  SINE: {}\n")
+    text = written(tmp_path, search)
+    assert "`selected.yaml` does not follow from the trials that are done, for: GRU4Rec, SINE." in text
 
 
 def test_failed_runs_are_listed_until_they_are_done(tmp_path, small):
@@ -153,6 +216,37 @@ def test_failed_runs_are_listed_until_they_are_done(tmp_path, small):
     store(tmp_path, second)
     text = written(tmp_path, small)
     assert "OutOfMemory: BPR" in text and "OutOfMemory: SIGMA" not in text
+
+
+def failed(folder, run, **others):
+    failure = {**record(run), "error": f"OSError: {run.label}", "traceback": "...", **others}
+    records.append(records.failures_file(folder, run.dataset), failure)
+
+
+def test_a_failure_leaves_the_list_though_the_plugin_has_learnt_a_setting_since(tmp_path, small):
+    first, second = plan(read_table(small), "ml-100k", {}, seeds=[1])
+    for run in (first, second):
+        failed(tmp_path, run, hash="0123456789ab")
+        failed(tmp_path, run, hash="ba9876543210")
+    text = written(tmp_path, small)
+    assert text.count("OSError: BPR") == text.count("OSError: SIGMA") == 1
+    store(tmp_path, second)
+    text = written(tmp_path, small)
+    assert "OSError: BPR" in text and "OSError: SIGMA" not in text
+
+
+def test_a_failure_with_settings_that_are_gone_is_not_listed(tmp_path, small):
+    run = plan(read_table(small), "ml-100k", {})[0]
+    failed(tmp_path, run, given={"abolished": 1})
+    assert "Failed runs" not in written(tmp_path, small)
+
+
+def test_paths_of_the_machine_are_not_in_the_list_of_failures(tmp_path, small):
+    run = plan(read_table(small), "ml-100k", {})[0]
+    failed(
+        tmp_path, run, error="OSError: no 'some/where' or '/home/me/data/x.inter', of /tmp/run-1/log at 3 / 4 (/a/b)"
+    )
+    assert "OSError: no 'some/where' or 'x.inter', of log at 3 / 4 (b)" in written(tmp_path, small)
 
 
 def test_a_table_that_cannot_be_planned_says_why_and_the_others_are_written(tmp_path, small):
@@ -178,7 +272,9 @@ def test_accuracy_and_diversity_are_drawn_against_the_weight_and_each_other(tmp_
         {"label": f"kl_weight {weight}", "model": "SIGMA", "settings": {"kl_weight": weight}} for weight in (0.1, 0.01)
     ]
     metrics = ["recall@10", "ndcg@10", "diversity@10"]
-    table = write_table(tmp_path, "table6", rows=rows, metrics=metrics, datasets={"ml-100k": {"seeds": [1]}})
+    settings = {"metrics": ["Recall", "NDCG", "Diversity"], "topk": [10, 20]}
+    datasets = {"ml-100k": {"seeds": [1], "settings": settings}}
+    table = write_table(tmp_path, "table6", rows=rows, metrics=metrics, datasets=datasets)
     for run, value in zip(plan(read_table(table), "ml-100k", {}), (0.1, 0.2)):
         store(tmp_path, run, test=value, metrics=metrics)
     text = written(tmp_path, table)
@@ -194,3 +290,10 @@ def test_accuracy_and_diversity_are_drawn_against_the_weight_and_each_other(tmp_
 def test_an_unknown_table_is_refused(tmp_path, capsys):
     assert report.main(["nothing", "--folder", str(tmp_path)]) == 2
     assert "'nothing' is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program, words", [(report, ["table2"]), (select, [])])
+def test_a_folder_that_does_not_exist_is_refused(program, words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        program.main([*words, "--folder", str(tmp_path / "nothing")])
+    assert end.value.code == 2 and "nothing is no folder" in capsys.readouterr().err

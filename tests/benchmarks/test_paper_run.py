@@ -129,10 +129,25 @@ def test_children_end_with_a_process_that_is_killed_itself(tmp_path, temporary):
     assert not list(temporary.glob("run-*"))
 
 
-def test_a_run_that_another_process_does_is_left_to_it(tmp_path, capsys, monkeypatch):
+def test_what_has_finished_is_not_lost_when_the_grid_is_interrupted(tmp_path, monkeypatch):
+    """Both runs have ended when the outcome of the first one is handled, and that is interrupted."""
+    table = small_table(tmp_path, rows=[ROWS[0], {**ROWS[0], "label": "again", "settings": {"embedding_size": 8}}])
+    seen = []
+
+    def interrupted(outcome):
+        seen.append(outcome)
+        wait_for(lambda: len(found(tmp_path)) == 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "summary", interrupted)
+    assert run.main([table, "--dataset=ml-100k", f"--folder={tmp_path}", "--jobs=2"]) == 130
+    assert len(seen) == 1 and sorted(record["label"] for record in found(tmp_path)) == ["BPR", "again"]
+
+
+def test_a_run_that_another_process_does_is_left_to_it_and_is_not_done(tmp_path, capsys, monkeypatch):
     table = small_table(tmp_path, rows=ROWS[:1])
     monkeypatch.setattr(records.Claims, "take", lambda self, name: False)
-    assert run.main([table, "--dataset=ml-100k", f"--folder={tmp_path}"]) == 0
+    assert run.main([table, "--dataset=ml-100k", f"--folder={tmp_path}"]) == 1
     assert "1 runs are being done by another process" in capsys.readouterr().out
 
 
