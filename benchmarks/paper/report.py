@@ -31,6 +31,7 @@ p is not corrected for the number of comparisons, and says nothing about the var
 The trials of the search are the same number for every model, but the defaults of SIGMA and SASRecAP come from trials on
 Amazon Office before it, listed in [DEVELOPMENT.md](DEVELOPMENT.md). Training stops after 10 evaluations without a
 better Recall@20 (the paper: 100 epochs). Seconds an epoch are of runs that may have shared the machine with others.
+What these numbers say of the paper's claims is in [FINDINGS.md](FINDINGS.md).
 
 All of it, once for each data set and table (each command goes on where it has stopped before):
 
