@@ -18,7 +18,8 @@ from time import perf_counter
 
 from benchmarks.machine import describe_machine, versions
 from benchmarks.paper import records
-from benchmarks.paper.identity import digest, relevant
+from benchmarks.paper.identity import relevant
+from benchmarks.paper.plan import Run
 from benchmarks.paper.ranks import encode, evaluate_with_ranks
 from recbole_sigma import checkpoint
 from recbole_sigma.config import Config
@@ -56,12 +57,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
         test, ranks[rule] = evaluate_with_ranks(prepared.trainer, prepared.test_data)
         rules[rule] = {"valid": valid, "test": test}
     return {
-        "label": label,
-        "model": model,
-        "dataset": dataset,
-        "seed": seed,
-        "hash": digest(model, dataset, seed, settings),
-        "given": given,
+        **Run(label, model, dataset, seed, given, settings).described(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "epochs": result["epochs"],
         "seconds": round(seconds, 2),

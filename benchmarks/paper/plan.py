@@ -70,6 +70,12 @@ class Run(NamedTuple):
     def hash(self) -> str:
         return digest(self.model, self.dataset, self.seed, self.settings)
 
+    def described(self) -> dict:
+        """What the record of the run begins with, and that of its failure."""
+        described = {**self._asdict(), "hash": self.hash}
+        del described["settings"]
+        return described
+
 
 def table_names() -> list[str]:
     return sorted(path.stem for path in (HERE / "tables").glob("*.yaml"))

@@ -138,12 +138,7 @@ class Grid:
 def failure(run: Run, outcome: dict) -> dict:
     """The record of a run that failed."""
     return {
-        "label": run.label,
-        "model": run.model,
-        "dataset": run.dataset,
-        "seed": run.seed,
-        "hash": run.hash,
-        "given": run.given,
+        **run.described(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **outcome,
     }

@@ -30,12 +30,7 @@ def record(run, valid=0.1, test=0.2, seen=0.3, ranks=(0, 1, 5, 30), **others):
     """The record of a planned run whose metrics are all the same number, one for each part and rule."""
     names = [*METRICS, *others.pop("metrics", ())]
     return {
-        "label": run.label,
-        "model": run.model,
-        "dataset": run.dataset,
-        "seed": run.seed,
-        "hash": run.hash,
-        "given": run.given,
+        **run.described(),
         "date": "2026-01-02T03:04:05+00:00",
         "epochs": 7,
         "seconds": 60.0,

@@ -244,7 +244,9 @@ def test_a_failure_with_settings_that_are_gone_is_not_listed(tmp_path, small):
 def test_paths_of_the_machine_are_not_in_the_list_of_failures(tmp_path, small):
     run = plan(read_table(small), "ml-100k", {})[0]
     failed(
-        tmp_path, run, error="OSError: no 'some/where' or '/home/me/data/x.inter', of /tmp/run-1/log at 3 / 4 (/a/b)"
+        tmp_path,
+        run,
+        error="OSError: no 'some/where' or '/folder/of/data/x.inter', of /folder/run-1/log at 3 / 4 (/a/b)",
     )
     assert "OSError: no 'some/where' or 'x.inter', of log at 3 / 4 (b)" in written(tmp_path, small)
 
