@@ -36,15 +36,12 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
         bias = None if self.distance_bias is None else causal_bias(self.distance_bias, packing.longest)
-        grouped = packing.group(self.query_key_value(x)).split([count * length for count, length in packing.groups])
-        context = [
-            self._attend(rows.view(count, length, 3, self.n_heads, -1), bias)
-            for rows, (count, length) in zip(grouped, packing.groups)
-        ]
-        return self.output(packing.ungroup(torch.cat(context)))
+        return self.output(packing.by_group(lambda rows: self._attend(rows, bias), self.query_key_value(x)))
 
-    def _attend(self, query_key_value: Tensor, bias: Tensor | None) -> Tensor:  # [b, t, 3, H, D / H] -> [b t, D]
-        query, key, value = query_key_value.permute(2, 0, 3, 1, 4)  # [b, H, t, D / H] each
+    def _attend(self, query_key_value: Tensor, bias: Tensor | None) -> Tensor:  # [b, t, 3 D] -> [b, t, D]
+        query, key, value = query_key_value.unflatten(2, (3, self.n_heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )  # [b, H, t, D / H]
         if self.rotary is not None:
             query, key = self.rotary(query), self.rotary(key)
         length = query.shape[2]
@@ -56,7 +53,7 @@ class CausalSelfAttention(nn.Module):
             is_causal=bias is None,
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return context.transpose(1, 2).flatten(2).flatten(0, 1)
+        return context.transpose(1, 2).flatten(2)
 
 
 def causal_bias(distance_bias: Tensor, length: int) -> Tensor:

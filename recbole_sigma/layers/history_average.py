@@ -30,12 +30,9 @@ class HistoryAverage(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
         weight = causal_bias(self.distance_bias, packing.longest).softmax(-1)  # [1, H, T, T]
-        grouped = packing.group(x).split([count * length for count, length in packing.groups])
-        averages = [
-            self._average(rows.view(count, length, len(self.distance_bias), -1), weight[..., :length, :length])
-            for rows, (count, length) in zip(grouped, packing.groups)
-        ]
-        return self.gain * packing.ungroup(torch.cat(averages))
+        return self.gain * packing.by_group(lambda rows: self._average(rows, weight), x)
 
-    def _average(self, x: Tensor, weight: Tensor) -> Tensor:  # [b, t, H, D / H], [1, H, t, t] -> [b t, D]
-        return (weight @ x.transpose(1, 2)).transpose(1, 2).flatten(2).flatten(0, 1)
+    def _average(self, x: Tensor, weight: Tensor) -> Tensor:  # [b, t, D], [1, H, T, T] -> [b, t, D]
+        length = x.shape[1]
+        groups = x.unflatten(2, (len(self.distance_bias), -1)).transpose(1, 2)  # [b, H, t, D / H]
+        return (weight[..., :length, :length] @ groups).transpose(1, 2).flatten(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,6 +66,14 @@ class Packing:
     def ungroup(self, x: Tensor) -> Tensor:
         """``[P, D]`` to ``[M, D]``."""
         return x.index_select(0, self._place)
+
+    def by_group(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """A function of padded sequences ``[b, t, D]``, called for each group; ``[M, D]`` to its results ``[M, E]``."""
+        grouped = self.group(x).split([count * length for count, length in self.groups])
+        results = [
+            function(rows.view(count, length, -1)).flatten(0, 1) for rows, (count, length) in zip(grouped, self.groups)
+        ]
+        return self.ungroup(torch.cat(results))
 
 
 def _groups(lengths: Tensor) -> list[tuple[int, int]]:

@@ -186,11 +186,10 @@ class SIGMA(AllPositionRecommender):
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
         """From the means (3.4), without noise; K = 1 for ``scorer: sequence``."""
-        vectors, interests = self.item_embedding(items), None
-        if self.scorer == "interests" or self.context is not None:
-            interests = self.interest_encoder.mean_and_intensity(vectors, packing)
+        vectors = self.item_embedding(items)
         if self.scorer == "interests":
-            mean, _ = interests
+            mean, _ = self.interest_encoder.mean_and_intensity(vectors, packing)
             return self.interest_decoder(mean[packing.last]) / self.interest_temperature
+        interests = None if self.context is None else self.interest_encoder.mean_and_intensity(vectors, packing)
         mean = self.mean_encoder(self.embed(vectors, packing), packing)
         return self.decode(mean, interests, packing)[packing.last].unsqueeze(1) / self.temperature
