@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import torch
 from scipy import sparse
 
 from recbole_sigma.errors import CheckpointError
+from recbole_sigma.files import written_whole
 
-FORMAT = 1
+FORMAT = 2
 KEYS = {"model", "config", "catalog", "state_dict", "other_parameter"}
 
 
@@ -23,22 +21,11 @@ def save(state: dict, path: str | os.PathLike) -> None:
     Raises:
         CheckpointError: the file cannot be written; an older one of this name is untouched.
     """
-    path = Path(path)
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
+        with written_whole(path) as temporary, open(temporary, "wb") as file:
             torch.save(to_plain({"format": FORMAT, **state}), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # temporary files are for their owner alone
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
@@ -50,7 +37,7 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
     if not os.path.isfile(path):
         raise CheckpointError(f"checkpoint {path} does not exist")
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = from_plain(torch.load(path, map_location=device, weights_only=True))
     except Exception as error:  # torch.load raises a dozen kinds for damaged and for unsafe files
         raise CheckpointError(
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
@@ -58,15 +45,16 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= KEYS:
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
-    return {**state, "other_parameter": from_plain(state["other_parameter"])}
+    return state
 
 
-def catalog(dataset) -> dict:
-    """What a model was trained for: numbers of users and items, padding not counted, and a digest of their tokens."""
-    digest = hashlib.sha256()
-    for field in (dataset.uid_field, dataset.iid_field):
-        digest.update("\n".join(map(str, dataset.field2id_token[field])).encode())
-    return {"users": dataset.user_num - 1, "items": dataset.item_num - 1, "digest": digest.hexdigest()}
+def add(path: str | os.PathLike, **entries) -> None:
+    """Put more entries into a checkpoint, in the place of those that it has of these names.
+
+    Raises:
+        CheckpointError: it cannot be read or written; it stays as it was.
+    """
+    save({**load(path), **entries}, path)
 
 
 def restore(
@@ -87,7 +75,7 @@ def restore(
     """
     if state["model"] != model_name:
         raise CheckpointError(f"checkpoint {path} is of the model {state['model']}; expected {model_name}")
-    if None not in (expected_catalog, state["catalog"]) and state["catalog"] != expected_catalog:
+    if None not in (expected_catalog, state["catalog"]) and state["catalog"]["digest"] != expected_catalog["digest"]:
         found = "{users} users and {items} items".format(**state["catalog"])
         wanted = "{users} users and {items} items".format(**expected_catalog)
         if found == wanted:
@@ -115,18 +103,19 @@ def restore(
     model.load_other_parameter(state["other_parameter"])
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def to_plain(value):
-    """Tensors, numbers, text and containers as they are; arrays and sparse matrices as dictionaries of tensors."""
+    """Tensors, numbers, text and containers as they are; arrays and sparse matrices as dictionaries of tensors.
+
+    Arrays of texts, of one dimension, become one text and where each of them ends.
+    """
     if isinstance(value, np.generic):  # before float: a numpy.float64 is one
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "UO":
+        texts = list(map(str, value))
+        ends = torch.tensor([len(text) for text in texts], dtype=torch.long).cumsum(0)
+        return {"__kind__": "texts", "text": "".join(texts), "ends": ends}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return {"__kind__": "ndarray", "data": torch.from_numpy(np.ascontiguousarray(value))}
     if sparse.issparse(value):
@@ -135,7 +124,7 @@ def to_plain(value):
         array = isinstance(value, sparse.sparray)
         return {"__kind__": "sparse", "format": value.format, "array": array, "shape": list(value.shape), **parts}
     if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in value.items()}
+        return {to_plain(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(map(to_plain, value))
     raise CheckpointError(f"a value of the type {type(value).__name__} cannot be saved as plain data")
@@ -146,6 +135,9 @@ def from_plain(value):
     if isinstance(value, dict):
         if value.get("__kind__") == "ndarray":
             return value["data"].numpy()
+        if value.get("__kind__") == "texts":
+            ends = value["ends"].tolist()
+            return np.array([value["text"][start:end] for start, end in zip([0, *ends], ends)], dtype=object)
         if value.get("__kind__") == "sparse":
             matrix = sparse.csr_array if value["array"] else sparse.csr_matrix
             parts = tuple(value[name].numpy() for name in ("data", "indices", "indptr"))

@@ -9,7 +9,7 @@ from recbole.utils import init_seed
 
 from recbole_sigma import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, describe, prepare_data
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.run_files import new_run_id, run_log
 from recbole_sigma.trainer import trainer_class
@@ -76,7 +76,7 @@ def prepare(config: Config) -> Prepared:
     logger.info(f"{config['model']}: {num_parameters(model):,} parameters, on {config['device']}")
 
     trainer = trainer_class(config)(config, model)
-    trainer.catalog = checkpoint.catalog(dataset)
+    trainer.catalog = describe(dataset, loaders[0].dataset)
     trainer.eval_collector.data_collect(loaders[0])  # for metrics that count, in runs that do not train
     return Prepared(dataset, *loaders, model, trainer)
 
@@ -98,6 +98,13 @@ def run(config: Config, saved: bool = True) -> dict:
         test_result = trainer.evaluate(test_data, load_best_model=saved and trains, show_progress=show_progress)
 
         valid_result, test_result = (_floats(result) for result in (valid_result, test_result))
+        if trains and saved:
+            checkpoint.add(
+                trainer.saved_model_file,
+                history=trainer.history,
+                valid_result=valid_result,
+                test_result=test_result,
+            )
         logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
 
@@ -107,8 +114,8 @@ def run(config: Config, saved: bool = True) -> dict:
         "seed": config["seed"],
         "remove_seen": config["remove_seen"],
         "parameters": num_parameters(model),
-        "epochs": len(trainer.epoch_seconds),
-        "seconds_per_epoch": sum(trainer.epoch_seconds) / max(1, len(trainer.epoch_seconds)),
+        "epochs": len(trainer.history),
+        "seconds_per_epoch": sum(epoch["seconds"] for epoch in trainer.history) / max(1, len(trainer.history)),
         "best_valid_score": valid_result[config["valid_metric"].lower()] if valid_result else None,
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": valid_result,

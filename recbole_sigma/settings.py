@@ -107,6 +107,7 @@ _CLIP = Rule(
     lambda value: isinstance(value, Mapping) and "max_norm" in value and value.keys() <= {"max_norm", "norm_type"},
 )
 _WEIGHT = at_least(0.0)
+_COLUMN = optional(Rule("the name of a column", lambda value: isinstance(value, str) and value != ""))
 _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 
 # Settings of RecBole and of its models for which the type of the default says too little or too much.
@@ -138,7 +139,8 @@ _COMMON = {
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
     "checkpoint": optional(Rule("the path of a checkpoint", lambda value: isinstance(value, str) and value != "")),
     "clip_grad_norm": optional(_CLIP),
-    "category_field": optional(Rule("the name of a column", lambda value: isinstance(value, str) and value != "")),
+    "category_field": _COLUMN,
+    "title_field": _COLUMN,
     "loss_type": one_of("CE", "BPR", "BCE"),
     "load_col": optional(mapping),
     "unload_col": optional(mapping),

@@ -29,8 +29,9 @@ class SafeTrainer(Trainer):
     """Mixed in front of the trainer that RecBole chooses for a model.
 
     Attributes:
-        catalog: what the checkpoints say of the data set; see ``checkpoint.catalog``.
-        epoch_seconds: duration of each training epoch so far.
+        catalog: what the checkpoints say of the data set; see ``data.describe``.
+        history: of each epoch so far its number, ``train_loss``, ``seconds`` of training, and ``valid``, the result of
+            validation, if there was one.
         has_checkpoint: whether this run has saved one.
     """
 
@@ -47,7 +48,7 @@ class SafeTrainer(Trainer):
             if config["torch_compile"]:
                 model.compile_layers()
         self.catalog = None
-        self.epoch_seconds = []
+        self.history = []
         self.has_checkpoint = False
         self.epoch = self.train_step = 0
 
@@ -70,9 +71,17 @@ class SafeTrainer(Trainer):
             losses = self.train_on_sequences(train_data, show_progress)
         else:
             losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
-        self.epoch_seconds.append(perf_counter() - start)
+        seconds = perf_counter() - start
         self._check_parameters()
+        total = sum(losses) if isinstance(losses, tuple) else losses
+        self.history.append({"epoch": epoch_idx, "train_loss": float(total), "seconds": seconds, "valid": None})
         return losses
+
+    def _valid_epoch(self, valid_data, show_progress=False):
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        if self.history:
+            self.history[-1]["valid"] = {metric: float(value) for metric, value in result.items()}
+        return score, result
 
     def train_on_sequences(self, loader: SequenceDataLoader, show_progress: bool = False) -> float:
         """An epoch in which no step waits for a GPU; returns the sum of the losses of all steps."""
@@ -152,12 +161,12 @@ class SafeTrainer(Trainer):
             return super()._full_sort_batch_eval(batched_data)
         interaction, history, positive_user, positive_item = batched_data
         try:
-            items = rank_catalog(
+            ranked = rank_catalog(
                 self.model, interaction.to(self.device), self.tot_item_num, max(self.config["topk"]), history
             )
         except NotImplementedError:  # predicts pairs of user and item only
             return super()._full_sort_batch_eval(batched_data)
-        return interaction, RankedItems(items), positive_user, positive_item
+        return interaction, RankedItems(ranked.items), positive_user, positive_item
 
     def load_model(self, path: str) -> None:
         """Put the parameters of a checkpoint into the model.

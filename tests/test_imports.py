@@ -11,7 +11,8 @@ from recbole_sigma.model import MODELS
 PACKAGE = Path(recbole_sigma.__file__).parent
 LAYERS = [
     {"cli", "__main__", "__init__"},
-    {"comparison"},
+    {"export", "report"},
+    {"comparison", "recommend"},
     {"quick_start"},
     {"trainer"},
     {"data", "evaluation"},
@@ -19,7 +20,7 @@ LAYERS = [
     {"config"},
     {"layers"},
     {"losses", "ops"},
-    {"checkpoint", "compat", "errors", "precision", "run_files", "settings", "version"},
+    {"checkpoint", "compat", "errors", "files", "precision", "run_files", "settings", "version"},
 ]
 """From top to bottom; a module imports from lower layers only, or from its own."""
 

@@ -9,7 +9,7 @@ import torch
 from recbole_sigma import checkpoint, run_recbole_sigma
 from recbole_sigma.config import Config
 from recbole_sigma.config.reading import read_own
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, describe, prepare_data
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.model import SIGMA
@@ -28,7 +28,7 @@ def make(toy_path, tmp_path, monkeypatch):
         loaders = prepare_data(config, dataset)
         torch.manual_seed(0)
         trainer = trainer_class(config)(config, config.model_class(config, loaders[0].dataset))
-        trainer.catalog = checkpoint.catalog(dataset)
+        trainer.catalog = describe(dataset, loaders[0].dataset)
         return trainer, loaders
 
     return make

@@ -21,8 +21,8 @@ from benchmarks.paper import records
 from benchmarks.paper.identity import relevant
 from benchmarks.paper.plan import Run
 from benchmarks.paper.ranks import encode, evaluate_with_ranks
-from recbole_sigma import checkpoint
 from recbole_sigma.config import Config
+from recbole_sigma.data import identify
 from recbole_sigma.quick_start import prepare, run
 
 RULES = {"seen_removed": True, "seen_ranked": False}
@@ -64,7 +64,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
         "seconds_per_epoch": round(result["seconds_per_epoch"], 3),
         "parameters": result["parameters"],
         **rules,
-        "catalog": checkpoint.catalog(prepared.dataset),
+        "catalog": identify(prepared.dataset),
         "versions": code,
         "machine": describe_machine(),
         "settings": settings,

@@ -1,8 +1,4 @@
-"""Categories of items, from the ``.item`` file.
-
-They are read beside RecBole's loading: as features of its data set they would change it. It drops interactions of items
-that the file lacks, adds items of the file that nobody has had to the catalog, and copies the columns into every batch.
-"""
+"""Categories of items, from the ``.item`` file."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
+from recbole_sigma.data.item_file import column_types, item_file, read_item_column
 from recbole_sigma.errors import DataError
 from recbole_sigma.settings import nearest
 
@@ -33,13 +29,13 @@ def read_item_categories(dataset) -> ItemCategories:
         DataError: the file or the column is missing, of another type, or has no category for any item.
     """
     config, id_of_token = dataset.config, dataset.field2token_id[dataset.iid_field]
-    path = os.path.join(dataset.dataset_path, f"{dataset.dataset_name}.item")
+    path = item_file(dataset)
     item_column, column = _columns(path, dataset.iid_field, config)
-    frame = _read(path, config, usecols=[item_column, column]).drop_duplicates(item_column)
-    texts = frame[column].fillna("")
+    text_of_token = read_item_column(path, config, item_column, column)
+    texts = text_of_token.tolist()
     if column.endswith(":token_seq"):
         texts = [text.split(config["seq_separator"]) for text in texts]
-    items = [id_of_token.get(token, 0) for token in frame[item_column]]
+    items = [id_of_token.get(token, 0) for token in text_of_token.index]
     pairs = pd.DataFrame({"item": items, "category": texts}).explode("category")
     pairs = pairs[(pairs["item"] > 0) & (pairs["category"] != "")]
     if pairs.empty:
@@ -56,8 +52,7 @@ def _columns(path: str, item_field: str, config) -> tuple[str, str]:
     wanted = f"Diversity takes the categories of items from its column {field!r} (category_field)"
     if not os.path.isfile(path):
         raise DataError(f"{path} does not exist; {wanted}. Put the file there, or leave Diversity out of metrics")
-    check_atomic_file(path, config["field_separator"], config["encoding"])
-    types = dict(column.rpartition(":")[::2] for column in _read(path, config, nrows=0))
+    types = column_types(path, config)
     for name in (item_field, field):
         if name not in types:
             close = nearest(name, types)
@@ -68,11 +63,3 @@ def _columns(path: str, item_field: str, config) -> tuple[str, str]:
     if types[field] not in ("token", "token_seq"):
         raise DataError(f"{path}: {field} is of the type {types[field]}; {wanted}; expected token or token_seq")
     return f"{item_field}:{types[item_field]}", f"{field}:{types[field]}"
-
-
-def _read(path: str, config, **settings) -> pd.DataFrame:
-    separator, encoding = config["field_separator"], config["encoding"]
-    try:
-        return pd.read_csv(path, sep=separator, encoding=encoding, dtype=object, **settings)
-    except ValueError as error:
-        raise explain_failure(path, separator, encoding, error) from error

@@ -23,10 +23,22 @@ TILE_SCORES_OF_GPU = 2**26
 """Scores of a tile on other devices, where few large steps are better (not measured)."""
 
 
+class Ranked(NamedTuple):
+    """Scores of some items of each row, and the items, both ``[B, n]``."""
+
+    scores: Tensor
+    items: Tensor
+
+    def merge(self, candidates: Ranked, k: int) -> Ranked:
+        scores, items = (torch.cat(both, 1) for both in zip(self, candidates))
+        scores, place = scores.topk(min(k, scores.shape[1]))
+        return Ranked(scores, items.gather(1, place))
+
+
 @torch.no_grad()
 def top_items(
     users: Tensor, items: Tensor, k: int, excluded: tuple[Tensor, Tensor] | None = None, tile: int | None = None
-) -> Tensor:
+) -> Ranked:
     """The k items with the highest scores, where the score of an item is its best over the vectors of a user.
 
     Products run in float32 or wider, in tiles of users and items: memory is O(B k) and one tile, or two for K > 1.
@@ -42,7 +54,7 @@ def top_items(
         tile: items scored at once, rounded down to a multiple of 32; by default what fits the device.
 
     Returns:
-        Items ``[B, k]`` of each user, best first.
+        Scores and items of each user, ``[B, k]``, best first.
 
     Raises:
         ValueError: arguments that do not fit together.
@@ -51,33 +63,24 @@ def top_items(
     dtype = torch.promote_types(torch.promote_types(users.dtype, items.dtype), torch.float32)
     grid = _grid(users, items, tile)
     excluded_by_tile = repeat(None) if excluded is None else _by_tile(excluded, grid)
-    result = torch.empty(len(users), k, dtype=torch.int64, device=users.device)
+    result = Ranked(
+        torch.empty(len(users), k, dtype=dtype, device=users.device),
+        torch.empty(len(users), k, dtype=torch.int64, device=users.device),
+    )
     with precision.full(users):
         items = items.to(dtype)
         for rows in grid.rows:
             part = users[rows].to(dtype).transpose(0, 1)  # [K, b, D]
-            best = _Ranked(part.new_empty(part.shape[1], 0), result.new_empty(part.shape[1], 0))
+            best = Ranked(part.new_empty(part.shape[1], 0), result.items.new_empty(part.shape[1], 0))
             for columns in grid.columns:
                 best = best.merge(_best_of_tile(part, items, columns, next(excluded_by_tile), k), k)
-            result[rows] = best.items
+            result.scores[rows], result.items[rows] = best
     return result
 
 
 class _Grid(NamedTuple):
     rows: list[slice]
     columns: list[slice]
-
-
-class _Ranked(NamedTuple):
-    """Items of each row and their scores, both ``[b, n]``."""
-
-    scores: Tensor
-    items: Tensor
-
-    def merge(self, candidates: _Ranked, k: int) -> _Ranked:
-        scores, items = (torch.cat(both, 1) for both in zip(self, candidates))
-        scores, place = scores.topk(min(k, scores.shape[1]))
-        return _Ranked(scores, items.gather(1, place))
 
 
 def _grid(users: Tensor, items: Tensor, tile: int | None) -> _Grid:
@@ -110,7 +113,7 @@ def _by_tile(excluded: tuple[Tensor, Tensor], grid: _Grid) -> Iterator[tuple[Ten
 
 def _best_of_tile(
     users: Tensor, items: Tensor, columns: slice, excluded: tuple[Tensor, Tensor] | None, k: int
-) -> _Ranked:
+) -> Ranked:
     """Candidates among these items ``[V, D]`` for users ``[K, b, D]``."""
     tile = items[columns].T
     scores = users[0] @ tile
@@ -123,7 +126,7 @@ def _best_of_tile(
     return _candidates(scores, columns.start, k)
 
 
-def _candidates(scores: Tensor, first_item: int, k: int) -> _Ranked:
+def _candidates(scores: Tensor, first_item: int, k: int) -> Ranked:
     """Items ``[b, n]`` of a tile among which are the k best of each row; n is at most 4 k if the width of the tile is
     a multiple of ``CHUNK``.
 
@@ -137,7 +140,7 @@ def _candidates(scores: Tensor, first_item: int, k: int) -> _Ranked:
             scores, best = _best_chunks(scores, k, smaller)
             start = start.gather(1, best // size) + best % size
             size = smaller
-    return _Ranked(scores, (start.unsqueeze(2) + torch.arange(size, device=scores.device)).flatten(1))
+    return Ranked(scores, (start.unsqueeze(2) + torch.arange(size, device=scores.device)).flatten(1))
 
 
 def _best_chunks(scores: Tensor, k: int, size: int) -> tuple[Tensor, Tensor]:

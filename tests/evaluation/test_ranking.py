@@ -44,7 +44,7 @@ def test_any_shape_gives_the_items_of_an_argsort(monkeypatch, seed, num_scores):
     users, items = random_integers(num_rows, num_vectors, size), random_integers(num_items, size)
     excluded = random_pairs(num_rows, num_items, (0.0, 0.1, 0.9)[seed // 2 % 3])
     excluded = tuple(index[torch.randperm(len(index))] for index in excluded)  # in no order, some twice
-    assert_best_first(top_items(users, items, k, excluded, tile), all_scores(users, items, excluded))
+    assert_best_first(top_items(users, items, k, excluded, tile).items, all_scores(users, items, excluded))
 
 
 @pytest.mark.parametrize("tile", [None, 64, 1024])
@@ -52,8 +52,10 @@ def test_scores_without_ties_have_one_order(tile):
     torch.manual_seed(0)
     users, items = torch.randn(20, 3, 16).double(), torch.randn(3001, 16).double()
     excluded = random_pairs(20, 3001, 0.2)
-    expected = all_scores(users, items, excluded).argsort(1, descending=True)[:, :25]
-    assert torch.equal(top_items(users, items, 25, excluded, tile), expected)
+    scores, expected = (part[:, :25] for part in all_scores(users, items, excluded).sort(1, descending=True))
+    found = top_items(users, items, 25, excluded, tile)
+    assert torch.equal(found.items, expected)
+    torch.testing.assert_close(found.scores, scores)
 
 
 @pytest.mark.parametrize("num_items", [31, 32, 33, 64, 65, 1000])
@@ -62,7 +64,7 @@ def test_a_list_as_long_as_the_catalog_ends_with_the_padding_and_the_excluded_it
     torch.manual_seed(0)
     users, items = random_integers(5, 2, 8), random_integers(num_items, 8)
     excluded = random_pairs(5, num_items, 0.5)
-    found = top_items(users, items, num_items - fewer, excluded, tile=32)
+    found = top_items(users, items, num_items - fewer, excluded, tile=32).items
     scores = all_scores(users, items, excluded)
     assert_best_first(found, scores)
     assert found.min() >= 0 and found.max() < num_items
@@ -70,31 +72,31 @@ def test_a_list_as_long_as_the_catalog_ends_with_the_padding_and_the_excluded_it
 
 def test_a_row_whose_items_are_all_excluded_still_lists_items_of_the_catalog():
     everything = torch.zeros(500, dtype=torch.int64), torch.arange(500)
-    found = top_items(torch.randn(2, 1, 4), torch.randn(500, 4), 9, everything)
+    found = top_items(torch.randn(2, 1, 4), torch.randn(500, 4), 9, everything).items
     assert len(set(found[0].tolist())) == 9 and found.max() < 500
     assert 0 not in found[1]
 
 
 def test_equal_scores_are_all_ranked_once():
-    found = top_items(torch.ones(2, 1, 3), torch.ones(5000, 3), 40)
+    found = top_items(torch.ones(2, 1, 3), torch.ones(5000, 3), 40).items
     assert all(len(set(row) - {0}) == 40 for row in found.tolist())
 
 
 def test_an_infinite_score_is_first_and_no_number_is_above_it_as_in_topk():
     items = torch.arange(3000).float().unsqueeze(1)
     items[1234], items[77] = math.inf, math.nan
-    assert top_items(torch.ones(1, 1, 1), items, 3).tolist() == [[77, 1234, 2999]]
+    assert top_items(torch.ones(1, 1, 1), items, 3).items.tolist() == [[77, 1234, 2999]]
 
 
 @pytest.mark.parametrize("excluded", [None, (torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))])
 def test_nothing_excluded_leaves_out_the_padding_only(excluded):
     users, items = random_integers(3, 1, 4), random_integers(50, 4)
     items[0] = 0
-    assert_best_first(top_items(users, items, 49, excluded), all_scores(users, items))
+    assert_best_first(top_items(users, items, 49, excluded).items, all_scores(users, items))
 
 
 def test_no_rows_give_no_lists():
-    assert top_items(torch.ones(0, 1, 3), torch.ones(100, 3), 7).shape == (0, 7)
+    assert top_items(torch.ones(0, 1, 3), torch.ones(100, 3), 7).items.shape == (0, 7)
 
 
 def test_products_run_in_float32_whatever_comes_in_and_under_autocast():
@@ -104,15 +106,15 @@ def test_products_run_in_float32_whatever_comes_in_and_under_autocast():
     items[:, 0] = 1
     items[150, 1] = 1
     for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
-        assert top_items(users.to(dtype), items.to(dtype), 1).item() == 150
+        assert top_items(users.to(dtype), items.to(dtype), 1).items.item() == 150
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert top_items(users, items, 1).item() == 150
+        assert top_items(users, items, 1).items.item() == 150
 
 
 def test_the_arguments_stay_as_they_are_and_no_gradient_is_recorded():
     users, items = torch.randn(3, 2, 4, requires_grad=True), torch.randn(90, 4, requires_grad=True)
     before = users.detach().clone(), items.detach().clone()
-    assert not top_items(users, items, 5).requires_grad
+    assert not top_items(users, items, 5).scores.requires_grad
     assert torch.equal(users, before[0]) and torch.equal(items, before[1])
 
 

@@ -1,0 +1,56 @@
+"""The command line: ``recbole-sigma`` and ``run_recbole_sigma.py``.
+
+A first word that names a command leads to its module; anything else trains and tests models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from recbole_sigma.errors import RecBoleSigmaError
+from recbole_sigma.version import __version__
+
+COMMANDS = ("recommend", "explain", "report", "export", "prepare")
+"""Each a module here with ``add_arguments(parser)`` and ``run(options)``, which returns the exit code."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words.pop(0) if words and words[0] in COMMANDS else "train"
+    command = import_module(f"recbole_sigma.cli.{name}")
+    options = _parse(name, command, words)
+    try:
+        return command.run(options)
+    except (RecBoleSigmaError, OSError) as error:  # of the operating system: no permission, no space
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was saved is kept", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug:
+            raise
+        print(f"unexpected {type(error).__name__}: {error}\n--debug shows where", file=sys.stderr)
+        return 1
+
+
+def _parse(name: str, command, words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "recbole-sigma" if name == "train" else f"recbole-sigma {name}",
+        description=command.__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action="version", version=__version__)
+    if name != "train":
+        return parser.parse_args(words)
+    options, options.settings = parser.parse_known_args(words)
+    return options

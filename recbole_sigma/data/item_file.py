@@ -1,0 +1,42 @@
+"""Columns of the ``.item`` file, read beside RecBole's loading.
+
+As features of its data set they would change it. RecBole drops interactions of items that the file lacks, adds items of
+the file that nobody has had to the catalog, and copies the columns into every batch.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pandas as pd
+
+from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
+
+
+def item_file(dataset) -> str:
+    """Path of the ``.item`` file of a data set, whether it exists or not."""
+    return os.path.join(dataset.dataset_path, f"{dataset.dataset_name}.item")
+
+
+def column_types(path: str, config) -> dict[str, str]:
+    """The type of each column of a file.
+
+    Raises:
+        DataError: the file is no atomic file.
+    """
+    check_atomic_file(path, config["field_separator"], config["encoding"])
+    return dict(column.rpartition(":")[::2] for column in _read(path, config, nrows=0))
+
+
+def read_item_column(path: str, config, item: str, column: str) -> pd.Series:
+    """Texts of a column by item token, both given as ``name:type``; of an item that comes twice the first row counts."""
+    frame = _read(path, config, usecols=[item, column]).drop_duplicates(item)
+    return frame.set_index(item)[column].fillna("")
+
+
+def _read(path: str, config, **settings) -> pd.DataFrame:
+    separator, encoding = config["field_separator"], config["encoding"]
+    try:
+        return pd.read_csv(path, sep=separator, encoding=encoding, dtype=object, **settings)
+    except ValueError as error:
+        raise explain_failure(path, separator, encoding, error) from error

@@ -1,0 +1,28 @@
+"""Titles of items, from the ``.item`` file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from recbole_sigma.data.item_file import column_types, item_file, read_item_column
+
+
+def read_item_titles(dataset) -> np.ndarray | None:
+    """Titles ``[V]`` of the items of a data set, in the column ``title_field``, empty where there is none.
+
+    None without such a setting, file or column: models do not need titles.
+
+    Raises:
+        DataError: the file is no atomic file.
+    """
+    config, path = dataset.config, item_file(dataset)
+    field, item_field = config["title_field"], dataset.iid_field
+    if not field or not os.path.isfile(path):
+        return None
+    types = column_types(path, config)
+    if not {field, item_field} <= types.keys():
+        return None
+    title_of_token = read_item_column(path, config, *(f"{name}:{types[name]}" for name in (item_field, field)))
+    return np.array(title_of_token.reindex(dataset.field2id_token[item_field]).fillna("").tolist(), dtype=object)
