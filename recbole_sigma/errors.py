@@ -19,3 +19,11 @@ class CheckpointError(RecBoleSigmaError):
 
 class TrainingError(RecBoleSigmaError):
     """Training that cannot go on, such as a loss that became NaN."""
+
+
+class RequestError(RecBoleSigmaError):
+    """A question that a trained model cannot answer, such as recommendations of more items than there are."""
+
+
+class MissingExtraError(RecBoleSigmaError, ImportError):
+    """An optional package that is not installed."""

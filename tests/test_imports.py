@@ -20,7 +20,7 @@ LAYERS = [
     {"config"},
     {"layers"},
     {"losses", "ops"},
-    {"checkpoint", "compat", "errors", "files", "precision", "run_files", "settings", "version"},
+    {"checkpoint", "compat", "errors", "extras", "files", "precision", "run_files", "settings", "version"},
 ]
 """From top to bottom; a module imports from lower layers only, or from its own."""
 
