@@ -160,12 +160,14 @@ class SafeTrainer(Trainer):
         if self.eval_collector.needs_scores:
             return super()._full_sort_batch_eval(batched_data)
         interaction, history, positive_user, positive_item = batched_data
-        try:
-            ranked = rank_catalog(
-                self.model, interaction.to(self.device), self.tot_item_num, max(self.config["topk"]), history
-            )
-        except NotImplementedError:  # predicts pairs of user and item only
-            return super()._full_sort_batch_eval(batched_data)
+        ranked = rank_catalog(
+            self.model,
+            interaction.to(self.device),
+            self.tot_item_num,
+            max(self.config["topk"]),
+            history,
+            self.item_tensor,
+        )
         return interaction, RankedItems(ranked.items), positive_user, positive_item
 
     def load_model(self, path: str) -> None:

@@ -29,9 +29,9 @@ def describe(dataset, trained) -> dict:
         trained: the part of it that a model was built for and is trained on.
 
     Returns:
-        What ``identify`` returns; ``tokens`` of every token field by id; ``fields``, with type, source, length and shape
-        of preloaded weights of each; ``features`` of users and items; ``popularity`` ``[V]``, the trained interactions
-        of each item; and ``titles`` ``[V]`` or None.
+        What ``identify`` returns; ``tokens`` of every token field by id; ``fields``, with type, source, length and
+        shape of preloaded weights of each; ``features`` of users and items; ``popularity`` ``[V]``, the trained
+        interactions of each item; and ``titles`` ``[V]`` or None.
     """
     return {
         **identify(dataset),

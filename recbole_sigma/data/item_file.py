@@ -29,7 +29,7 @@ def column_types(path: str, config) -> dict[str, str]:
 
 
 def read_item_column(path: str, config, item: str, column: str) -> pd.Series:
-    """Texts of a column by item token, both given as ``name:type``; of an item that comes twice the first row counts."""
+    """Texts of a column by item token, both given as ``name:type``; the first row of an item counts."""
     frame = _read(path, config, usecols=[item, column]).drop_duplicates(item)
     return frame.set_index(item)[column].fillna("")
 

@@ -27,7 +27,9 @@ class Columns(NamedTuple):
     others: tuple[str, ...] = ()
 
 
-def read_table(path: str | os.PathLike, columns: Columns, rows: int = ROWS, separator: str = "\t") -> Iterator[pd.DataFrame]:
+def read_table(
+    path: str | os.PathLike, columns: Columns, rows: int = ROWS, separator: str = "\t"
+) -> Iterator[pd.DataFrame]:
     """The columns of a table, ``rows`` rows at a time.
 
     The name ends in ``.csv``, ``.parquet``, or it is an atomic file (``.inter``, ``.item`` and so on).
@@ -130,7 +132,9 @@ def _checked(frame: pd.DataFrame, path: str, columns: Columns) -> pd.DataFrame:
         wrong = ~np.isfinite(seconds)
         if wrong.any():
             value = times[wrong.idxmax()]
-            _refuse(wrong, path, f"{columns.time} is {value!r}; expected a number, or a date such as 2026-01-31 12:00:00")
+            _refuse(
+                wrong, path, f"{columns.time} is {value!r}; expected a number, or a date such as 2026-01-31 12:00:00"
+            )
         frame[columns.time] = seconds
     return frame
 

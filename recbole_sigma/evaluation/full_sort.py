@@ -11,37 +11,59 @@ from recbole_sigma.evaluation.ranking import Ranked, top_items
 
 SCORES_AT_ONCE = 2**23
 """Scores that a model without user vectors gives at a time, 34 MB; at least those of one row."""
+PAIRS_AT_ONCE = 2**13
+"""Pairs of a user and an item that are scored at once by models that score nothing else."""
 
 
-def rank_catalog(model, interaction, num_items: int, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+def rank_catalog(
+    model, interaction, num_items: int, k: int, excluded: tuple[Tensor, Tensor] | None, item_features
+) -> Ranked:
     """The k best items of each row of an interaction.
 
     A model that offers ``user_vectors(interaction)`` ``[B, K, D]`` and ``item_vectors`` ``[V, D]`` is ranked in tiles
-    of items, any other by the scores that it gives of the whole catalog, for some of the rows at a time.
+    of items, any other by the scores that it gives of the whole catalog, for some of the rows at a time; and one that
+    scores pairs only, pair by pair.
 
     Args:
         excluded: rows and items of the pairs that are not to be ranked.
+        item_features: an interaction of the ``num_items`` items, for models that score pairs.
 
     Returns:
         Scores and items of each row, ``[B, k]``, best first.
-
-    Raises:
-        NotImplementedError: the model can do neither.
     """
     if hasattr(model, "user_vectors"):
         return top_items(model.user_vectors(interaction), model.item_vectors, k, excluded)
     step = max(1, SCORES_AT_ONCE // num_items)
     parts = [slice(start, start + step) for start in range(0, len(interaction), step)]
-    ranked = [_top_of_rows(model, interaction, rows, num_items, k, excluded) for rows in parts]
+    ranked = [_top_of_rows(model, interaction, rows, num_items, k, excluded, item_features) for rows in parts]
     return Ranked(*(torch.cat(part) for part in zip(*ranked)))
 
 
-def _top_of_rows(model, interaction, rows: slice, num_items: int, k: int, excluded) -> Ranked:
+def _top_of_rows(model, interaction, rows: slice, num_items: int, k: int, excluded, item_features) -> Ranked:
     """By ``torch.topk``, as RecBole: many of its models give equal scores, and their order is the same then."""
-    scores = model.full_sort_predict(interaction[rows]).view(-1, num_items)
+    scores = _scores(model, interaction[rows], item_features).view(-1, num_items)
     scores[:, 0] = -math.inf
     if excluded is not None:
         row, item = excluded
         inside = (row >= rows.start) & (row < rows.stop)
         scores[row[inside] - rows.start, item[inside]] = -math.inf
     return Ranked(*scores.topk(k))
+
+
+def _scores(model, interaction, item_features) -> Tensor:
+    try:
+        return model.full_sort_predict(interaction)
+    except NotImplementedError:  # predicts pairs of user and item only
+        return torch.cat(
+            [
+                _pair_scores(model, interaction[row : row + 1], item_features[start : start + PAIRS_AT_ONCE])
+                for row in range(len(interaction))
+                for start in range(0, len(item_features), PAIRS_AT_ONCE)
+            ]
+        )
+
+
+def _pair_scores(model, row, item_features) -> Tensor:
+    pairs = row.repeat_interleave(len(item_features))
+    pairs.update(item_features)
+    return model.predict(pairs)

@@ -1,0 +1,76 @@
+"""All interactions of a user together, in bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+FAN_OUT = 64
+"""Files into which too many interactions are divided, and each of these again if it has still too many."""
+LEVELS = 8
+"""Divisions one after the other that a hash of 64 bits has room for; after them, one user has too many."""
+
+
+class Interactions(NamedTuple):
+    """``N`` interactions."""
+
+    user: np.ndarray  # [N], tokens
+    item: np.ndarray  # [N], ids, 0 for unknown items
+    time: np.ndarray  # [N], seconds
+
+
+def whole_users(blocks: Iterator[Interactions], most: int, level: int = 0) -> Iterator[Interactions]:
+    """Interactions in any order, as parts that each have all interactions of their users, in the order they came in.
+
+    What does not fit into ``most`` interactions is divided by user into temporary files, which take as much room on
+    the disk as the users, items and times. A part is larger than that only if a single user is.
+    """
+    held, num_held = [], 0
+    for block in blocks:
+        held.append(block)
+        num_held += len(block.user)
+        if num_held > most and level < LEVELS:
+            break
+    else:
+        if num_held:
+            yield _joined(held)
+        return
+    with tempfile.TemporaryDirectory(prefix="recbole-sigma-") as folder:
+        parts = [Path(folder, f"{number:02d}") for number in range(FAN_OUT)]
+        while held:
+            _divide(held.pop(0), parts, level)
+        for block in blocks:
+            _divide(block, parts, level)
+        for part in parts:
+            if part.exists():
+                yield from whole_users(_read(part), most, level + 1)
+                part.unlink()
+
+
+def _joined(blocks: list[Interactions]) -> Interactions:
+    return Interactions(*map(np.concatenate, zip(*blocks)))
+
+
+def _divide(block: Interactions, parts: list[Path], level: int) -> None:
+    number = pd.util.hash_array(block.user, categorize=False) // FAN_OUT**level % FAN_OUT
+    order = number.argsort(kind="stable")
+    ends = np.bincount(number.astype(np.int64), minlength=FAN_OUT).cumsum()
+    for part, rows in zip(parts, np.split(order, ends[:-1])):
+        if len(rows):
+            with part.open("ab") as file:
+                np.save(file, block.user[rows].astype(str))
+                np.save(file, block.item[rows])
+                np.save(file, block.time[rows])
+
+
+def _read(part: Path) -> Iterator[Interactions]:
+    size = part.stat().st_size
+    with part.open("rb") as file:
+        while file.tell() < size:
+            user, item, time = (np.load(file) for _ in Interactions._fields)
+            yield Interactions(user.astype(object), item, time)

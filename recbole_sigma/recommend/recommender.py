@@ -1,0 +1,278 @@
+"""What a trained model recommends, to users that it was trained on and to new ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor
+
+from recbole_sigma.data.sequences import gather_padded
+from recbole_sigma.data.tables import Columns
+from recbole_sigma.errors import RequestError
+from recbole_sigma.evaluation import Ranked, rank_catalog, top_items
+from recbole_sigma.recommend.catalog import Catalog
+from recbole_sigma.recommend.histories import Histories, HistoryFile, from_tokens
+from recbole_sigma.recommend.interests import (
+    Category,
+    Interest,
+    category_similarity,
+    read_history,
+    require_interests,
+)
+from recbole_sigma.recommend.saved_model import SavedModel, load_model
+
+
+def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
+    """What the sequential model of a checkpoint recommends; no data set is needed.
+
+    Loading runs no code of the file.
+
+    Args:
+        checkpoint: file that a run of the plugin wrote.
+        device: "auto" for a GPU if there is one, "cpu", "cuda", or another of PyTorch's.
+        model_class: of a model that is neither the plugin's nor RecBole's.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of a model that is not sequential.
+        RequestError: there is no such device.
+    """
+    return Recommender(load_model(checkpoint, device, model_class))
+
+
+class Recommendation(NamedTuple):
+    """Of one user.
+
+    Attributes:
+        items: tokens, best first; fewer than asked for if there are no more that the user has not had.
+        scores: those of the model, which are compared within a user only; by popularity, training interactions.
+        unknown: items of the history that the model does not know, which were skipped.
+        by_popularity: whether nothing was left of the history, so that the most popular items are recommended.
+    """
+
+    items: list[str]
+    scores: list[float]
+    unknown: int
+    by_popularity: bool
+
+
+class Batch(NamedTuple):
+    """Recommendations for ``B`` users, as arrays."""
+
+    users: np.ndarray  # [B], tokens
+    items: np.ndarray  # [B, k], ids, best first
+    scores: np.ndarray  # [B, k], -inf where a user is left with fewer than k items
+    unknown: np.ndarray  # [B], items of the history that were skipped
+    by_popularity: np.ndarray  # [B], whether nothing was left of the history
+    num_interactions: int  # of all histories, unknown items included
+
+
+class Recommender:
+    """A trained sequential model in use; ``recbole_sigma.load`` makes one.
+
+    Scores are those of evaluation: to the bit on a CPU, if the same histories are in a batch in the same order.
+
+    Attributes:
+        catalog: the items by token, id and title.
+        columns: what users, items and times are called in the data that the model was trained on.
+    """
+
+    def __init__(self, saved: SavedModel):
+        self.model, self.settings, self._dataset, self.state = saved
+        self.device = self.settings["device"]
+        self.catalog = Catalog(self.state["catalog"], self.model.ITEM_ID)
+        self.columns = Columns(self._dataset.uid_field, self._dataset.iid_field, self._dataset.time_field)
+        self._item_features = self._dataset.get_item_feature().to(self.device)
+        self._user_id = self._dataset.field2token_id[self._dataset.uid_field]
+
+    def __repr__(self) -> str:
+        return f"Recommender({self.state['model']}, {len(self.catalog):,} items, on {self.device})"
+
+    @property
+    def has_user_vectors(self) -> bool:
+        """Whether the model learnt something about each user, which new ones lack."""
+        history = from_tokens([[self.catalog.tokens[1]]], self.catalog)
+        rows = self._rows(history)
+        del rows.interaction[self._dataset.uid_field]
+        try:
+            self._rank(rows, 1, None)
+        except KeyError:
+            return True
+        return False
+
+    def recommend(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        users: Sequence[str] | None = None,
+        keep_seen: bool = False,
+    ) -> list[Recommendation]:
+        """The best items for each history.
+
+        Args:
+            histories: of any users, new ones too: lists of item tokens, oldest first. Items that the model does not
+                know are skipped; the ``MAX_ITEM_LIST_LENGTH`` last ones are read, and all left out of the ranking.
+            k: items for each.
+            users: tokens of the users, for models that learn a vector of each (Caser, FPMC, HGN and others); those that
+                they were not trained on have one that was never trained.
+            keep_seen: rank the items of the history as well.
+
+        Returns:
+            A ``Recommendation`` for each history, in their order. Without any known item it is the most popular items.
+
+        Raises:
+            RequestError: histories that are no lists of tokens, or k is not from 1 to the number of items.
+        """
+        everyone = from_tokens(histories, self.catalog, users)
+        return [one for _, one in self._one_by_one([everyone], k, keep_seen)]
+
+    def recommend_users(
+        self, inter_file: str | os.PathLike, k: int = 10, *, columns: Columns | None = None, keep_seen: bool = False
+    ) -> Iterator[tuple[str, Recommendation]]:
+        """The best items for each user of a file of interactions, of any size and in any order.
+
+        Args:
+            inter_file: atomic file, CSV or Parquet.
+            k, keep_seen: as for ``recommend``.
+            columns: names of the columns, by default those of the data that the model was trained on; without a time
+                the rows are in order.
+
+        Yields:
+            Token of a user, and a ``Recommendation``.
+
+        Raises:
+            DataError: the file cannot be read.
+            RequestError: k is not from 1 to the number of items.
+        """
+        self.check_k(k)
+        return self._one_by_one(self.read(inter_file, columns), k, keep_seen)
+
+    def interests(self, history: Sequence[str], nearest: int = 5) -> list[Interest]:
+        """What the user of a history is interested in, most intensely first; for SIGMA.
+
+        Args:
+            history: item tokens, oldest first, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last known ones.
+            nearest: items of the catalog to list for each interest.
+
+        Returns:
+            An ``Interest`` for each of the K categories.
+
+        Raises:
+            RequestError: the model has no interests, or the history no item that it knows.
+        """
+        require_interests(self.model)
+        self.check_k(nearest)
+        items = self.known_items(history)
+        if not len(items):
+            raise RequestError("the history has no item that the model knows; expected one at least")
+        items = items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
+        read = read_history(self.model, items.to(self.device))
+        tokens, category = self.catalog.tokens[items.numpy()], read.category.cpu().numpy()
+        best = top_items(read.users.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
+        spread = read.log_var.exp().mean(-1).sqrt().tolist()
+        return [
+            Interest(
+                number,
+                float(read.intensity[number]),
+                tokens[category == number].tolist(),
+                self.catalog.tokens[best[number]].tolist(),
+                spread[number],
+            )
+            for number in read.intensity.argsort(descending=True).tolist()
+        ]
+
+    def categories(self, typical: int = 10) -> list[Category]:
+        """The implicit item categories that SIGMA learnt.
+
+        Args:
+            typical: items to list for each.
+
+        Raises:
+            RequestError: the model has none.
+        """
+        require_interests(self.model)
+        self.check_k(typical)
+        similarity = category_similarity(self.model)[1:].cpu()
+        members = similarity.argmax(1).numpy()
+        best = similarity.topk(typical, dim=0)
+        return [
+            Category(
+                number,
+                int((members == number).sum()),
+                int(self.catalog.popularity[1:][members == number].sum()),
+                self.catalog.tokens[1 + best.indices[:, number].numpy()].tolist(),
+                best.values[:, number].tolist(),
+            )
+            for number in range(similarity.shape[1])
+        ]
+
+    def known_items(self, history: Sequence[str]) -> Tensor:
+        """Ids of the items of a history that the model knows."""
+        return from_tokens([history], self.catalog).items
+
+    def read(self, path: str | os.PathLike, columns: Columns | None = None) -> HistoryFile:
+        """The histories in a file; arguments as for ``recommend_users``."""
+        return HistoryFile(path, columns or self.columns, self.catalog, self.settings["field_separator"])
+
+    def batches(self, everyone: Histories, k: int, keep_seen: bool = False) -> Iterator[Batch]:
+        """Recommendations as arrays, ``eval_batch_size`` users at a time; k and keep_seen as for ``recommend``."""
+        self.check_k(k)
+        return (self._recommend(batch, k, keep_seen) for batch in everyone.batches(self.settings["eval_batch_size"]))
+
+    def check_k(self, k: int) -> None:
+        """Raise RequestError unless there are k items."""
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= len(self.catalog):
+            raise RequestError(f"k is {k!r}; expected a number of items from 1 to {len(self.catalog)}, all there are")
+
+    def _one_by_one(self, parts, k: int, keep_seen: bool) -> Iterator[tuple[str, Recommendation]]:
+        for everyone in parts:
+            for batch in self.batches(everyone, k, keep_seen):
+                counts = np.isfinite(batch.scores).sum(1)
+                tokens, scores = self.catalog.tokens[batch.items].tolist(), batch.scores.tolist()
+                rows = zip(batch.users, tokens, scores, counts, batch.unknown.tolist(), batch.by_popularity.tolist())
+                for user, items, own, count, unknown, by_popularity in rows:
+                    yield user, Recommendation(items[:count], own[:count], unknown, by_popularity)
+
+    @torch.no_grad()
+    def _recommend(self, histories: Histories, k: int, keep_seen: bool) -> Batch:
+        empty = histories.lengths == 0
+        items = torch.from_numpy(self.catalog.by_popularity[:k]).repeat(len(empty), 1)
+        scores = torch.from_numpy(self.catalog.popularity)[items].to(torch.float64)
+        if not empty.all():
+            known = histories._replace(users=histories.users[~empty.numpy()], lengths=histories.lengths[~empty])
+            row = torch.arange(len(known.lengths)).repeat_interleave(known.lengths)
+            ranked = self._rank(self._rows(known), k, None if keep_seen else (row, known.items))
+            scores[~empty], items[~empty] = ranked.scores.to("cpu", torch.float64), ranked.items.cpu()
+        return Batch(
+            histories.users,
+            items.numpy(),
+            scores.numpy(),
+            histories.unknown,
+            empty.numpy(),
+            len(histories.items) + int(histories.unknown.sum()),
+        )
+
+    def _rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            return rank_catalog(
+                self.model, rows.to(self.device), len(self.catalog) + 1, k, excluded, self._item_features
+            )
+
+    def _rows(self, histories: Histories) -> Interaction:
+        """What models read of histories that are not empty: RecBole's padded lists of the last items."""
+        width = self.settings["MAX_ITEM_LIST_LENGTH"]
+        length = histories.lengths.clamp(max=width)
+        start = histories.lengths.cumsum(0) - length
+        users = torch.tensor([self._user_id.get(user, 0) for user in histories.users])
+        return Interaction(
+            {
+                self._dataset.uid_field: users,
+                self.model.ITEM_SEQ: gather_padded(histories.items, start, length, width),
+                self.model.ITEM_SEQ_LEN: length,
+            }
+        )

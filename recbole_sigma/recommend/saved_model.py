@@ -1,0 +1,88 @@
+"""A model built from its checkpoint and nothing else."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import torch
+
+from recbole_sigma import checkpoint
+from recbole_sigma.config import find_model
+from recbole_sigma.data import DescribedDataset
+from recbole_sigma.errors import CheckpointError, RequestError
+
+
+class Settings(dict):
+    """Settings of a checkpoint; None for keys that it lacks, as in RecBole's Config."""
+
+    def __missing__(self, key):
+        return None
+
+
+class SavedModel(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        model: with the parameters of the checkpoint, in evaluation mode.
+        settings: those that it was trained with.
+        dataset: its catalog without interactions.
+        state: the whole content of the checkpoint.
+    """
+
+    model: Any
+    settings: Settings
+    dataset: DescribedDataset
+    state: dict
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; "auto" is a GPU if there is one.
+
+    Raises:
+        RequestError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise RequestError(
+            f"device is {name!r}, which cannot be used here ({error}); expected auto, cpu or cuda"
+        ) from error
+
+
+def load_model(path: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> SavedModel:
+    """Build the sequential model of a checkpoint.
+
+    Args:
+        device: "auto", or one of PyTorch's.
+        model_class: of a model that is neither the plugin's nor RecBole's.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of a model that is not sequential.
+        ConfigError: a model of this name is not known.
+        RequestError: there is no such device.
+    """
+    place = pick_device(device)
+    state = checkpoint.load(path, place)
+    model_class = model_class or find_model(state["model"])
+    if getattr(model_class.type, "name", None) != "SEQUENTIAL":
+        raise CheckpointError(
+            f"checkpoint {path} is of {state['model']}, which knows users by their number and no histories; expected a "
+            "sequential model, such as SIGMA, SASRecAP or SASRec"
+        )
+    if state["catalog"] is None:
+        raise CheckpointError(f"checkpoint {path} does not say what its items are; expected one of a run of the plugin")
+    settings = Settings({**state["config"], "device": place, "benchmark_filename": None})
+    try:
+        dataset = DescribedDataset(settings, state["catalog"])
+        with torch.random.fork_rng(devices=[]):
+            model = model_class(settings, dataset).to(place)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        raise CheckpointError(
+            f"checkpoint {path}: {state['model']} cannot be built from it ({type(error).__name__}: {error}); expected "
+            "one that this version of recbole_sigma and RecBole wrote"
+        ) from error
+    checkpoint.restore(model, state, os.fspath(path), state["model"])
+    return SavedModel(model.eval(), settings, dataset, state)
