@@ -12,7 +12,8 @@ from recbole_sigma.errors import CheckpointError
 from recbole_sigma.files import written_whole
 
 FORMAT = 2
-KEYS = {"model", "config", "catalog", "state_dict", "other_parameter"}
+PARTS = {"model": str, "config": dict, "catalog": (dict, type(None)), "state_dict": dict, "other_parameter": dict}
+"""What every checkpoint has."""
 
 
 def save(state: dict, path: str | os.PathLike) -> None:
@@ -43,9 +44,13 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= KEYS:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not _has_parts(state):
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
     return state
+
+
+def _has_parts(state: dict) -> bool:
+    return all(part in state and isinstance(state[part], kind) for part, kind in PARTS.items())
 
 
 def add(path: str | os.PathLike, **entries) -> None:
@@ -95,7 +100,7 @@ def restore(
         )
     try:
         model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"checkpoint {path} was trained with other settings of {model_name}: {error}\n"
             "Its own stand under 'config' in it"

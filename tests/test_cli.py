@@ -1,20 +1,16 @@
 """The command line on real files: what it prints, what it leaves behind, and how it refuses bad input."""
 
-import fcntl
-import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
 
 import pytest
 import torch
 
 from recbole_sigma import checkpoint
 from recbole_sigma.cli import main
+from tests.terminal import in_terminal
 
 RANKED = ["--topk=[5, 10]", "--valid_metric=Recall@10"]
 FAST = ["--epochs=1", "--hidden_size=8", "--inner_size=8", "--MAX_ITEM_LIST_LENGTH=10", *RANKED]
@@ -166,21 +162,9 @@ def test_output_that_is_no_terminal_has_neither_bars_nor_colours(toy):
 
 
 def test_a_terminal_has_progress_bars(toy):
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
-    process = subprocess.Popen(command(*toy), stdout=slave, stderr=slave, close_fds=True)
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
-    assert process.wait() == 0
-    assert b"Train" in shown and b"it/s" in shown and b"Evaluate" in shown
+    code, shown = in_terminal(["--model=SIGMA", *toy])
+    assert code == 0
+    assert "Train" in shown and "it/s" in shown and "Evaluate" in shown
 
 
 def test_an_interrupted_run_says_so_and_keeps_what_it_saved(toy, tmp_path):

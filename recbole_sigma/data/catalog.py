@@ -30,7 +30,7 @@ def describe(dataset, trained) -> dict:
 
     Returns:
         What ``identify`` returns; ``tokens`` of every token field by id; ``fields``, with type, source, length and
-        shape of preloaded weights of each; ``features`` of users and items; ``popularity`` ``[V]``, the trained
+        preloaded weights of each; ``features`` of users and items; ``popularity`` ``[V]``, the trained
         interactions of each item; and ``titles`` ``[V]`` or None.
     """
     return {
@@ -54,7 +54,7 @@ def _field(dataset, field: str) -> dict:
         "source": source.value if isinstance(source, FeatureSource) else source,
         "length": list(length) if isinstance(length, tuple) else length,
         "buckets": dataset.field2bucketnum.get(field),
-        "preloaded": [*dataset._preloaded_weight[field].shape] if field in dataset._preloaded_weight else None,
+        "preloaded": dataset._preloaded_weight.get(field),
     }
 
 
@@ -84,8 +84,8 @@ class DescribedDataset(SequentialDataset):
             self.field2seqlen[field] = tuple(length) if isinstance(length, list) else length
             if known["buckets"] is not None:
                 self.field2bucketnum[field] = known["buckets"]
-            if known["preloaded"] is not None:  # the checkpoint has the weights themselves
-                self._preloaded_weight[field] = np.zeros(known["preloaded"], dtype=np.float32)
+            if known["preloaded"] is not None:
+                self._preloaded_weight[field] = known["preloaded"]
         users, items = (self.description["features"][name] for name in ("user", "item"))
         self.user_feat = None if users is None else Interaction(users)
         self.item_feat = None if items is None else Interaction(items)

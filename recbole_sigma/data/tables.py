@@ -145,15 +145,10 @@ def _refuse(wrong: pd.Series, path: str, problem: str) -> None:
 
 
 def to_seconds(times: pd.Series) -> pd.Series:
-    """Numbers as they are; dates and times as seconds since 1970; NaN for anything else."""
-    if pd.api.types.is_datetime64_any_dtype(times):
-        dates = pd.to_datetime(times, utc=True)
-    else:
+    """Numbers as they are; where there is none, dates and times as seconds since 1970; NaN for anything else."""
+    if not pd.api.types.is_datetime64_any_dtype(times):
         seconds = pd.to_numeric(times, errors="coerce").astype(np.float64)
-        unread = seconds.isna() & (times != "")
-        if not unread.any():
+        if seconds.notna().any():
             return seconds
-        dates = pd.to_datetime(times.where(unread), errors="coerce", utc=True, format="ISO8601")
-        if not seconds.isna().all() and not dates.isna().all():
-            return seconds.where(~unread, np.nan)  # numbers and dates in one column are not of one kind
+    dates = pd.to_datetime(times, errors="coerce", utc=True, format="ISO8601")
     return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)

@@ -39,6 +39,10 @@ class Catalog:
         """Ids of tokens, 0 for those that are not known."""
         return np.fromiter((self._id_of_token.get(token, 0) for token in tokens), dtype=np.int64)
 
+    @property
+    def has_titles(self) -> bool:
+        return bool(self.titles.astype(bool).any())
+
     def name(self, id_: int) -> str:
         """Token and title of an item."""
         token, title = self.tokens[id_], self.titles[id_]

@@ -60,6 +60,20 @@ class Recommendation(NamedTuple):
     by_popularity: bool
 
 
+class Explanation(NamedTuple):
+    """Why a user sees what is recommended.
+
+    Attributes:
+        interests: most intense first.
+        recommendation: as ``recommend`` gives it.
+        behind: for each item recommended, the category of the interest that scores it highest, (9).
+    """
+
+    interests: list[Interest]
+    recommendation: Recommendation
+    behind: list[int]
+
+
 class Batch(NamedTuple):
     """Recommendations for ``B`` users, as arrays."""
 
@@ -168,9 +182,6 @@ class Recommender:
         require_interests(self.model)
         self.check_k(nearest)
         items = self.known_items(history)
-        if not len(items):
-            raise RequestError("the history has no item that the model knows; expected one at least")
-        items = items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
         read = read_history(self.model, items.to(self.device))
         tokens, category = self.catalog.tokens[items.numpy()], read.category.cpu().numpy()
         best = top_items(read.users.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
@@ -211,9 +222,29 @@ class Recommender:
             for number in range(similarity.shape[1])
         ]
 
+    def explain(self, history: Sequence[str], k: int = 10, nearest: int = 5) -> Explanation:
+        """The interests of a user, the recommendations, and which interest each of them answers to most; for SIGMA.
+
+        Arguments and errors are those of ``recommend`` and ``interests``.
+        """
+        interests = self.interests(history, nearest)
+        (recommendation,) = self.recommend([history], k)
+        read = read_history(self.model, self.known_items(history).to(self.device))
+        recommended = torch.from_numpy(self.catalog.ids(recommendation.items)).to(self.device)
+        with torch.no_grad():
+            behind = (read.users @ self.model.item_vectors[recommended].T).argmax(0).tolist()
+        return Explanation(interests, recommendation, behind)
+
     def known_items(self, history: Sequence[str]) -> Tensor:
-        """Ids of the items of a history that the model knows."""
-        return from_tokens([history], self.catalog).items
+        """Ids of the items of a history that the model reads: the last ``MAX_ITEM_LIST_LENGTH`` known ones.
+
+        Raises:
+            RequestError: there is none.
+        """
+        items = from_tokens([history], self.catalog).items
+        if not len(items):
+            raise RequestError("the history has no item that the model knows; expected one at least")
+        return items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
 
     def read(self, path: str | os.PathLike, columns: Columns | None = None) -> HistoryFile:
         """The histories in a file; arguments as for ``recommend_users``."""
@@ -268,11 +299,14 @@ class Recommender:
         width = self.settings["MAX_ITEM_LIST_LENGTH"]
         length = histories.lengths.clamp(max=width)
         start = histories.lengths.cumsum(0) - length
-        users = torch.tensor([self._user_id.get(user, 0) for user in histories.users])
+        items = gather_padded(histories.items, start, length, width)
         return Interaction(
             {
-                self._dataset.uid_field: users,
-                self.model.ITEM_SEQ: gather_padded(histories.items, start, length, width),
+                self._dataset.uid_field: torch.tensor([self._user_id.get(user, 0) for user in histories.users]),
+                self.model.ITEM_SEQ: items,
                 self.model.ITEM_SEQ_LEN: length,
+                # GRU4RecCPR, SASRecCPR and DIEN read these as well, and do not use them where they score
+                self.model.ITEM_ID: torch.zeros_like(length),
+                self.settings["NEG_PREFIX"] + self.model.ITEM_SEQ: items,
             }
         )

@@ -1,0 +1,69 @@
+"""Show what a user is interested in, what SIGMA recommends, and which interest is behind it.
+
+The checkpoint of a run is all that is needed:
+
+  recbole-sigma explain --checkpoint saved/SIGMA-....pth --history "B001 B002"
+  recbole-sigma explain --checkpoint saved/SIGMA-....pth"""
+
+from __future__ import annotations
+
+import argparse
+
+from recbole_sigma.cli.recommend import add_model_arguments
+from recbole_sigma.recommend import load
+from recbole_sigma.recommend.output import print_recommendation
+
+BAR = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--history",
+        metavar="ITEMS",
+        help="item tokens of a user, oldest first, spaces between; without it the categories of items are shown",
+    )
+    parser.add_argument(
+        "--nearest", type=int, default=5, metavar="N", help="items of each interest or category (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    recommender = load(options.checkpoint, options.device)
+    if options.history is None:
+        _show_categories(recommender, options.nearest)
+    else:
+        _show_interests(recommender, options)
+    return 0
+
+
+def _show_categories(recommender, typical: int) -> None:
+    for category in recommender.categories(typical):
+        print(
+            f"category {category.number}: {category.size:,} items, {category.interactions:,} interactions; "
+            "most like it are"
+        )
+        for token, similarity in zip(category.typical, category.similarity):
+            print(f"  {similarity:6.3f}  {_name(recommender, token)}")
+
+
+def _show_interests(recommender, options: argparse.Namespace) -> None:
+    history = options.history.split()
+    explanation = recommender.explain(history, options.k, options.nearest)
+    for interest in explanation.interests:
+        bar = "#" * round(BAR * interest.intensity)
+        print(
+            f"interest {interest.category}  {interest.intensity:6.1%}  {bar.ljust(BAR)}  spread {interest.spread:.3f}"
+        )
+        print(f"  of the history: {_names(recommender, interest.items)}")
+        print(f"  would like:     {_names(recommender, interest.nearest)}")
+    print()
+    print_recommendation(recommender, history, explanation.recommendation, explanation.behind)
+
+
+def _names(recommender, tokens: list[str]) -> str:
+    return "; ".join(_name(recommender, token) for token in tokens) or "nothing"
+
+
+def _name(recommender, token: str) -> str:
+    return recommender.catalog.name(recommender.catalog.ids([token])[0])

@@ -1,0 +1,89 @@
+"""Recommend items to the users of a file, or for one history, with a trained model.
+
+The checkpoint of a run is all that is needed:
+
+  recbole-sigma recommend --checkpoint saved/SIGMA-....pth --history "B001 B002" -k 10
+  recbole-sigma recommend --checkpoint saved/SIGMA-....pth --input histories.csv --output recs.csv"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from recbole_sigma.data.tables import Columns
+from recbole_sigma.errors import RequestError
+from recbole_sigma.recommend import load
+from recbole_sigma.recommend.output import print_recommendation, recommendations_written
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    parser.add_argument("--history", metavar="ITEMS", help="item tokens of one user, oldest first, spaces between")
+    parser.add_argument(
+        "--input", metavar="FILE", help="interactions of many users: .inter, .csv or .parquet, any size"
+    )
+    parser.add_argument("--output", metavar="FILE", help=".csv or .parquet; by default CSV on the standard output")
+    parser.add_argument("--user", metavar="COLUMN", help="column of users in the input (default: as in training)")
+    parser.add_argument("--item", metavar="COLUMN", help="column of items in the input (default: as in training)")
+    parser.add_argument(
+        "--time", metavar="COLUMN", help="column of times in the input (default: as in training; '' if it is in order)"
+    )
+    parser.add_argument("--keep_seen", action="store_true", help="recommend items of the history as well")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command takes that recommends."""
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="that a run of recbole-sigma wrote")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
+    parser.add_argument("-k", type=int, default=10, metavar="K", help="items for each user (default: %(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    if (options.history is None) == (options.input is None):
+        raise RequestError("expected one of --history and --input")
+    if options.input is None and (options.output is not None or options.user or options.item or options.time):
+        raise RequestError("--output, --user, --item and --time go with --input")
+    recommender = load(options.checkpoint, options.device)
+    recommender.check_k(options.k)
+    if options.input is None:
+        history = options.history.split()
+        (one,) = recommender.recommend([history], options.k, keep_seen=options.keep_seen)
+        print_recommendation(recommender, history, one)
+        return 0
+    return _recommend_file(recommender, options)
+
+
+def _recommend_file(recommender, options: argparse.Namespace) -> int:
+    default = recommender.columns
+    columns = Columns(
+        options.user or default.user,
+        options.item or default.item,
+        default.time if options.time is None else options.time or None,
+    )
+    num_users = num_unknown = num_by_popularity = 0
+    file = recommender.read(options.input, columns)
+    with recommendations_written(options.output, recommender.catalog, columns) as write:
+        with tqdm(unit=" interactions", unit_scale=True, disable=not sys.stderr.isatty()) as progress:
+            for everyone in file:
+                progress.total = file.num_interactions
+                for batch in recommender.batches(everyone, options.k, options.keep_seen):
+                    write(batch)
+                    num_users += len(batch.users)
+                    num_unknown += int(batch.unknown.sum())
+                    num_by_popularity += int(batch.by_popularity.sum())
+                    progress.update(batch.num_interactions)
+    print(
+        f"{num_users:,} users of {options.input}, {options.k} items each: {options.output or 'above'}", file=sys.stderr
+    )
+    if num_unknown:
+        print(f"{num_unknown:,} interactions with items that the model does not know were skipped", file=sys.stderr)
+    if num_by_popularity:
+        print(f"{num_by_popularity:,} users have no item that it knows: the most popular items", file=sys.stderr)
+    if recommender.has_user_vectors:
+        print(
+            f"{recommender.state['model']} learnt a vector of each user, which users that it was not trained on lack",
+            file=sys.stderr,
+        )
+    return 0

@@ -1,0 +1,119 @@
+"""Recommendations as tables: on a terminal, as CSV and as Parquet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pandas as pd
+
+from recbole_sigma.data.tables import Columns
+from recbole_sigma.errors import RequestError
+from recbole_sigma.extras import require
+from recbole_sigma.files import written_whole
+from recbole_sigma.recommend.catalog import Catalog
+from recbole_sigma.recommend.recommender import Batch, Recommendation, Recommender
+
+
+def as_table(batch: Batch, catalog: Catalog, columns: Columns) -> pd.DataFrame:
+    """A row for each item recommended: user, rank from 1, item, score, title, and whether it is by popularity.
+
+    There is no column of titles if no item has one.
+    """
+    num_users, k = batch.items.shape
+    table = pd.DataFrame(
+        {
+            columns.user: batch.users.repeat(k),
+            "rank": np.tile(np.arange(1, k + 1), num_users),
+            columns.item: catalog.tokens[batch.items].ravel(),
+            "score": batch.scores.ravel(),
+            "by_popularity": batch.by_popularity.repeat(k),
+        }
+    )
+    if catalog.has_titles:
+        table["title"] = catalog.titles[batch.items].ravel()
+    return table[np.isfinite(table["score"].to_numpy())]
+
+
+@contextmanager
+def recommendations_written(
+    path: str | os.PathLike | None, catalog: Catalog, columns: Columns
+) -> Iterator[Callable[[Batch], None]]:
+    """A function that writes batches to a file, which is there when all of them are, or to the standard output.
+
+    Args:
+        path: ends in .csv or .parquet; None for CSV on the standard output.
+
+    Raises:
+        RequestError: another name.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    kind = os.path.splitext(path)[1].lower() if path is not None else ".csv"
+    if kind not in (".csv", ".parquet"):
+        raise RequestError(f"output is {os.fspath(path)!r}; expected a name that ends in .csv or .parquet")
+    with ExitStack() as stack:
+        target = sys.stdout if path is None else stack.enter_context(written_whole(path))
+        open_writer = _parquet_writer if kind == ".parquet" else _csv_writer
+        write = stack.enter_context(open_writer(target))
+        yield lambda batch: write(as_table(batch, catalog, columns))
+
+
+@contextmanager
+def _csv_writer(target) -> Iterator[Callable[[pd.DataFrame], None]]:
+    with ExitStack() as stack:
+        if target is not sys.stdout:
+            target = stack.enter_context(open(target, "w", encoding="utf-8", newline=""))
+        header = True
+
+        def write(table: pd.DataFrame) -> None:
+            nonlocal header
+            table.to_csv(target, index=False, header=header, lineterminator="\n", float_format="%.9g")
+            header = False
+
+        yield write
+
+
+@contextmanager
+def _parquet_writer(target) -> Iterator[Callable[[pd.DataFrame], None]]:
+    arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
+    writer = None
+
+    def write(table: pd.DataFrame) -> None:
+        nonlocal writer
+        rows = arrow.Table.from_pandas(table, preserve_index=False)
+        if writer is None:
+            writer = parquet.ParquetWriter(target, rows.schema)
+        writer.write_table(rows.cast(writer.schema))
+
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def print_recommendation(
+    recommender: Recommender, history: list[str], one: Recommendation, behind: list[int] | None = None
+) -> None:
+    """A table for people, and what happened to the history.
+
+    Args:
+        behind: category of the interest behind each item.
+    """
+    catalog = recommender.catalog
+    ids = catalog.ids(one.items)
+    width = max((len(token) for token in one.items), default=0)
+    for rank, (id_, token, score) in enumerate(zip(ids, one.items, one.scores), 1):
+        value = f"{score:,.0f}" if one.by_popularity else f"{score:.4f}"
+        why = "" if behind is None else f"  interest {behind[rank - 1]}"
+        print(f"{rank:3d}  {token.ljust(width)}  {value:>10}{why}  {catalog.titles[id_]}".rstrip())
+    if one.unknown:
+        unknown = [token for token, id_ in zip(history, catalog.ids(history)) if not id_]
+        print(f"skipped, not known to the model: {' '.join(unknown)}", file=sys.stderr)
+    if one.by_popularity:
+        print(
+            "no item of the history is known to the model: the most popular items, with their counts", file=sys.stderr
+        )

@@ -1,0 +1,141 @@
+"""Histories from files: any order, any size, the same as sorting everything in memory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import recbole_sigma
+from recbole_sigma.data.tables import Columns
+from recbole_sigma.errors import DataError
+from recbole_sigma.recommend import grouping, histories
+from recbole_sigma.recommend.grouping import Interactions, whole_users
+from tests.memory import measured, reads_proc
+
+
+@pytest.fixture(scope="module")
+def rec(trained):
+    return recbole_sigma.load(trained, device="cpu")
+
+
+def random_rows(num_rows, num_users, seed=0):
+    generator = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "user_id": [f"user {n}" for n in generator.integers(num_users, size=num_rows)],
+            "item_id": [f"i{n}" for n in generator.integers(45, size=num_rows)],  # 40 and more are not known
+            "timestamp": generator.integers(20, size=num_rows) * 0.25 + 1.7e9,  # with ties
+        }
+    )
+
+
+def write(frame, path):
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        types = {"user_id": "token", "item_id": "token", "timestamp": "float"}
+        frame.rename(columns=lambda name: f"{name}:{types[name]}").to_csv(path, sep="\t", index=False)
+
+
+def by_hand(frame):
+    """Items of each user, in the order of time and then of the file."""
+    found = {}
+    for user, item in frame.sort_values("timestamp", kind="stable")[["user_id", "item_id"]].itertuples(index=False):
+        found.setdefault(user, []).append(item)
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".inter", ".csv", ".parquet"])
+@pytest.mark.parametrize("rows", [10_000, 100])
+def test_a_file_gives_what_its_histories_give(rec, tmp_path, monkeypatch, suffix, rows):
+    """In memory at once, and divided on the disk."""
+    monkeypatch.setattr(histories, "ROWS", rows)
+    frame = random_rows(1500, 70)
+    write(frame, tmp_path / f"rows{suffix}")
+    expected = by_hand(frame)
+    found = dict(rec.recommend_users(tmp_path / f"rows{suffix}", k=5))
+    assert found.keys() == expected.keys()
+    for (user, own), one in zip(expected.items(), rec.recommend(list(expected.values()), k=5)):
+        assert found[user].unknown == one.unknown == sum(int(item[1:]) >= 40 for item in own)
+        assert found[user].scores == pytest.approx(one.scores, rel=1e-5, abs=1e-6)
+
+
+def test_users_of_a_small_file_come_in_its_order(rec, tmp_path):
+    frame = random_rows(300, 20)
+    write(frame, tmp_path / "rows.csv")
+    assert [user for user, _ in rec.recommend_users(tmp_path / "rows.csv")] == list(pd.unique(frame["user_id"]))
+
+
+def test_other_names_and_rows_in_order_of_time(rec, tmp_path):
+    frame = random_rows(300, 20).sort_values("timestamp", kind="stable")
+    write(frame, tmp_path / "timed.csv")
+    frame = frame.rename(columns={"user_id": "customer", "item_id": "sku"}).drop(columns="timestamp")
+    frame.to_csv(tmp_path / "ordered.csv", index=False)
+    ordered = rec.recommend_users(tmp_path / "ordered.csv", k=3, columns=Columns("customer", "sku"))
+    assert dict(ordered) == dict(rec.recommend_users(tmp_path / "timed.csv", k=3))
+
+
+def test_a_file_without_rows_is_refused(rec, tmp_path):
+    (tmp_path / "empty.csv").write_text("user_id,item_id,timestamp\n")
+    with pytest.raises(DataError, match="empty.csv has no interactions"):
+        list(rec.recommend_users(tmp_path / "empty.csv"))
+
+
+def test_a_number_of_items_is_checked_before_the_file_is_read(rec, tmp_path):
+    with pytest.raises(ValueError, match="k is 0"):
+        rec.recommend_users(tmp_path / "none.csv", k=0)
+
+
+@pytest.mark.parametrize("most", [1, 7, 50, 1000])
+@pytest.mark.parametrize("num_users", [1, 5, 300])
+def test_parts_have_whole_users_in_their_order(most, num_users):
+    generator = np.random.default_rng(most)
+    users = np.array([f"ü{n}" for n in generator.integers(num_users, size=600)], dtype=object)
+    everything = Interactions(users, np.arange(600), generator.random(600))
+    blocks = (Interactions(*(part[start : start + 40] for part in everything)) for start in range(0, 600, 40))
+    seen, rows = set(), []
+    for part in whole_users(blocks, most):
+        own = set(part.user)
+        assert not own & seen and (len(own) == 1 or len(part.user) <= most + 40)
+        seen |= own
+        assert (np.diff(part.item) > 0).all()
+        np.testing.assert_array_equal(part.user, users[part.item])
+        np.testing.assert_array_equal(part.time, everything.time[part.item])
+        rows.extend(part.item)
+    assert sorted(rows) == list(range(600))
+
+
+def test_temporary_files_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    block = Interactions(np.array(list("abcdefgh"), dtype=object), np.arange(8), np.zeros(8))
+    parts = whole_users(iter([block] * 50), most=20)
+    next(parts)
+    assert list(tmp_path.iterdir())
+    parts.close()
+    assert not list(tmp_path.iterdir())
+    assert grouping.FAN_OUT**grouping.LEVELS <= 2**64
+
+
+PROGRAM = """
+import sys, torch
+import recbole_sigma
+from recbole_sigma.recommend import histories
+histories.ROWS = 20_000
+rec = recbole_sigma.load(sys.argv[1], device="cpu")
+before = resident("VmRSS")
+count = sum(1 for _ in rec.recommend_users(sys.argv[2], k=20))
+assert count == int(sys.argv[3])
+print(resident("VmHWM") - before)
+"""
+
+
+@reads_proc
+def test_memory_does_not_grow_with_the_users(trained, tmp_path, monkeypatch):
+    peaks = []
+    for num_users in (5_000, 40_000):
+        frame = pd.concat([random_rows(num_users, num_users), random_rows(num_users, num_users)])
+        frame["user_id"] = np.arange(len(frame)) % num_users
+        write(frame, tmp_path / "rows.csv")
+        peaks.append(measured(PROGRAM, trained, tmp_path / "rows.csv", num_users))
+    assert peaks[1] < peaks[0] + 25e6

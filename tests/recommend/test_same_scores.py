@@ -1,0 +1,97 @@
+"""A Recommender ranks as evaluation does, for every sequential model, from its checkpoint alone."""
+
+import pytest
+import torch
+
+from recbole_sigma import Config, load, trainer
+from recbole_sigma.data.loaders import FullSortLoader
+from recbole_sigma.errors import CheckpointError
+from recbole_sigma.evaluation import rank_catalog
+from recbole_sigma.quick_start import prepare
+from tests.test_stock_models import DATASET, SEQUENTIAL, SETTINGS, STAGES, data_path, train_one_epoch  # noqa: F401
+
+OWN = {
+    "SIGMA": {},
+    "SIGMA of interests": {"scorer": "interests"},
+    "SIGMA with context": {"decoder_context": "interests", "position": "rotary"},
+    "SASRecAP": {"position": "absolute", "normalize_items": True},
+}
+FAST = ["SASRec", "GRU4Rec", "BERT4Rec", "Caser", "FPMC", "DIN", "SASRecF"]
+
+
+def evaluated(model, settings, checkpoint, monkeypatch):
+    """Users, whole histories and targets of the test, and what evaluation ranks for them, in tokens."""
+    prepared = prepare(Config(model, DATASET, config_dict=settings))
+    ranked = []
+
+    def recording(*arguments):
+        ranked.append(rank_catalog(*arguments))
+        return ranked[-1]
+
+    monkeypatch.setattr(trainer, "rank_catalog", recording)
+    prepared.trainer.load_model(checkpoint)
+    prepared.trainer.evaluate(prepared.test_data, load_best_model=False)
+    assert isinstance(prepared.test_data, FullSortLoader)
+    rows = prepared.test_data._dataset
+    users = rows.field2id_token["user_id"][rows.inter_feat["user_id"]]
+    items = rows.interactions["item_id"].numpy()
+    tokens, histories, targets = rows.field2id_token["item_id"], [], []
+    index = rows.inter_feat["target:index"]
+    for start, target in zip(rows.seen_before(index)[0].tolist(), index.tolist()):
+        histories.append(tokens[items[start:target]].tolist())
+        targets.append(tokens[items[target]])
+    scores, found = (torch.cat(part).numpy() for part in zip(*ranked))
+    return users, histories, targets, scores, tokens[found]
+
+
+def check(model, data_path, monkeypatch, **settings):  # noqa: F811
+    settings = {
+        "topk": [10],
+        "valid_metric": "MRR@10",
+        "metrics": ["MRR"],
+        "MAX_ITEM_LIST_LENGTH": 10,
+        **SETTINGS.get(model, {}),
+        **settings,
+    }
+    result = None
+    for stage in STAGES.get(model, [{}]):
+        path = {} if result is None else {"pre_model_path": result["checkpoint"]}
+        result = train_one_epoch(model, data_path, **{**settings, **stage, **path})
+    settings = {
+        "data_path": str(data_path),
+        "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]},
+        "state": "ERROR",
+        **settings,
+        **stage,
+        **path,
+    }
+    users, histories, targets, scores, tokens = evaluated(model, settings, result["checkpoint"], monkeypatch)
+    monkeypatch.setattr("recbole_sigma.data.dataset.create_dataset", None)  # no data set is read
+    found = load(result["checkpoint"]).recommend(histories, 10, users=users)
+    assert len(found) == len(users) > 90
+    for own, history, target, row_scores, row_tokens in zip(found, histories, targets, scores, tokens):
+        if target in history:
+            continue  # evaluation ranks it nevertheless
+        assert own.scores == row_scores.tolist()
+        assert own.items == row_tokens.tolist()
+        assert not set(own.items) & set(history)
+
+
+@pytest.mark.parametrize("model", [*OWN, *FAST])
+def test_scores_and_items_are_those_of_evaluation_to_the_bit(model, data_path, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    check(model.split(" ")[0], data_path, monkeypatch, **OWN.get(model, {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", sorted(set(SEQUENTIAL) - set(FAST)))
+def test_every_other_sequential_model_too(model, data_path, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    check(model, data_path, monkeypatch)
+
+
+def test_a_model_without_histories_is_refused(data_path, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    result = train_one_epoch("BPR", data_path, metrics=["MRR"])
+    with pytest.raises(CheckpointError, match="is of BPR, which knows users by their number .* expected a sequential"):
+        load(result["checkpoint"])
