@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -26,129 +30,189 @@ class Columns(NamedTuple):
     time: str | None = None
     others: tuple[str, ...] = ()
 
+    def names(self) -> list[str]:
+        return [name for name in (self.user, self.item, self.time, *self.others) if name is not None]
+
 
 def read_table(
     path: str | os.PathLike, columns: Columns, rows: int = ROWS, separator: str = "\t"
 ) -> Iterator[pd.DataFrame]:
     """The columns of a table, ``rows`` rows at a time.
 
-    The name ends in ``.csv``, ``.parquet``, or it is an atomic file (``.inter``, ``.item`` and so on).
+    The name ends in ``.csv``, ``.parquet``, or it is an atomic file (``.inter``, ``.item`` and so on). Text is UTF-8.
+    Nothing is taken for a missing value but an empty text, and null in Parquet.
 
     Args:
         separator: of the columns of atomic files.
 
     Yields:
         Frames with texts in the columns named, and float64 seconds in that of the time. Numbers are taken as they are,
-        dates and times are in UTC where they name no zone. The index counts the rows of the whole table from 0.
+        dates and times are in UTC where they name no zone; a column holds one or the other. The index counts the rows
+        of the whole table from 0, without blank lines.
 
     Raises:
-        DataError: the file is missing or damaged, lacks a column, or has a row without a user, an item or a time; the
-            message names the row.
+        DataError: the file is missing, empty or damaged, lacks a column, or has a row without a user, an item or a
+            time; the message names the row.
+        MissingExtraError: Parquet is to be read without pyarrow.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise DataError(f"{path} does not exist; expected a .csv, .parquet or atomic file (.inter) of interactions")
+    names = columns.names()
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"column {name!r} is given for two things; expected different columns")
     read = {".csv": _read_csv, ".parquet": _read_parquet}.get(os.path.splitext(path)[1].lower(), _read_atomic)
-    start = 0
+    start, dates = 0, None
     for frame in read(path, columns, rows, separator):
+        if frame.empty:
+            continue
         frame.index = pd.RangeIndex(start, start + len(frame))
         start += len(frame)
-        yield _checked(frame, path, columns)
+        for name in (columns.user, columns.item):
+            refuse_rows(path, frame[name] == "", lambda row: f"{name} is empty; expected a token")
+        if columns.time is not None:
+            dates = _is_date(frame[columns.time].iloc[0]) if dates is None else dates
+            frame[columns.time] = _seconds(path, frame[columns.time], dates)
+        yield frame
+    if start == 0:
+        raise DataError(f"{path} has a header and no rows; expected a row for each interaction")
 
 
-def _names(columns: Columns) -> list[str]:
-    return [name for name in (columns.user, columns.item, columns.time, *columns.others) if name is not None]
+def refuse_rows(path: str, wrong: pd.Series, problem) -> None:
+    """Raise a DataError for the first row for which ``wrong`` is true; ``problem`` says of its number what it is."""
+    if wrong.any():
+        row = wrong.idxmax()
+        raise DataError(f"{path}, row {row + 1} after the header: {problem(row)}")
 
 
 def _require_columns(path: str, present: Sequence[str], columns: Columns) -> None:
-    for name in _names(columns):
+    for name in columns.names():
         if name not in present:
             close = nearest(name, present)
+            other = next((mark for mark in ";\t|" if len(present) == 1 and mark in present[0]), None)
             raise DataError(
                 f"{path} has no column {name!r}; it has {', '.join(present) or 'none'}"
-                + (f"; did you mean {close[0]}?" if close else "")
+                + (f"; did you mean {close[0]}?" if close and other is None else "")
+                + (f"; its columns seem to be separated by {other!r}, expected a comma" if other else "")
             )
         if list(present).count(name) > 1:
             raise DataError(f"{path} has two columns {name!r}; expected one")
 
 
-def _read_text(path: str, names: dict[str, str], rows: int, **layout) -> Iterator[pd.DataFrame]:
-    """Columns of a text file as texts; ``names`` says what those of the file are called in the result."""
-    try:
-        with pd.read_csv(
-            path, usecols=list(names), dtype=str, keep_default_na=False, chunksize=rows, low_memory=False, **layout
-        ) as frames:
-            for frame in frames:
-                yield frame.rename(columns=names)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-
-
 def _read_atomic(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
     check_atomic_file(path, separator)
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         header = file.readline().rstrip("\r\n").split(separator)
     name_of = {column: column.rpartition(":")[0] for column in header}
     _require_columns(path, list(name_of.values()), columns)
-    wanted = {column: name for column, name in name_of.items() if name in _names(columns)}
-    return _read_text(path, wanted, rows, sep=separator)
+    wanted = {column: name for column, name in name_of.items() if name in columns.names()}
+    try:
+        with pd.read_csv(  # as the data sets are read
+            path, sep=separator, usecols=list(wanted), dtype=object, na_filter=False, chunksize=rows, low_memory=False
+        ) as frames:
+            for frame in frames:
+                yield frame.rename(columns=wanted).fillna("")  # of rows that are too short
+    except ValueError as error:  # ParserError and UnicodeDecodeError are of this kind
+        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _read_csv(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
     try:
-        header = pd.read_csv(path, nrows=1, dtype=str, encoding="utf-8-sig", header=None, keep_default_na=False)
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path} is empty; expected a header line with the names of the columns") from error
-    except ValueError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    present = header.iloc[0].tolist()
-    _require_columns(path, present, columns)
-    return _read_text(path, {name: name for name in _names(columns)}, rows, encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            header = next(filter(None, lines), None)
+            if header is None:
+                raise DataError(f"{path} is empty; expected a header line with the names of the columns")
+            _require_columns(path, header, columns)
+            chosen = _chosen(path, lines, header, columns)
+            while block := list(islice(chosen, rows)):
+                yield pd.DataFrame(block, columns=columns.names(), dtype=object)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error}); expected UTF-8: save it in that encoding") from error
+    except csv.Error as error:
+        raise DataError(f"{path}, line {lines.line_num}: {error}; expected comma-separated values") from error
+
+
+def _chosen(path: str, lines: Iterator[list[str]], header: list[str], columns: Columns) -> Iterator[tuple[str, ...]]:
+    """The fields of the columns of each line that is not blank."""
+    choose = itemgetter(*map(header.index, columns.names()))
+    for number, fields in enumerate(filter(None, lines), 1):
+        if len(fields) != len(header):
+            raise DataError(
+                f"{path}, row {number} after the header: {len(fields)} columns; expected {len(header)} as in the "
+                "header. A text with a comma or a line end stands in double quotes"
+            )
+        yield choose(fields)
 
 
 def _read_parquet(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
     parquet = require("pyarrow.parquet", "parquet")
-    from pyarrow import ArrowException
+    import pyarrow
 
     try:
         with parquet.ParquetFile(path) as file:
             _require_columns(path, file.schema_arrow.names, columns)
-            for batch in file.iter_batches(rows, columns=_names(columns)):
-                frame = batch.to_pandas()
-                for name in (columns.user, columns.item, *columns.others):
-                    missing = frame[name].isna()
-                    frame[name] = frame[name].astype(str).mask(missing, "")
-                yield frame
-    except (ArrowException, OSError) as error:
+            for batch in file.iter_batches(rows, columns=columns.names()):
+                yield pd.DataFrame({name: _values(batch[name], name == columns.time) for name in columns.names()})
+    except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _checked(frame: pd.DataFrame, path: str, columns: Columns) -> pd.DataFrame:
-    for name in (columns.user, columns.item):
-        _refuse(frame[name] == "", path, f"{name} is empty; expected a token")
-    if columns.time is not None:
-        times = frame[columns.time]
-        seconds = to_seconds(times)
-        wrong = ~np.isfinite(seconds)
-        if wrong.any():
-            value = times[wrong.idxmax()]
-            _refuse(
-                wrong, path, f"{columns.time} is {value!r}; expected a number, or a date such as 2026-01-31 12:00:00"
-            )
-        frame[columns.time] = seconds
-    return frame
+def _values(column, is_time: bool) -> np.ndarray:
+    """A column of Parquet: seconds where it has the times and their type is one of dates, texts otherwise."""
+    import pyarrow
+
+    types, kind = pyarrow.types, column.type
+    if is_time and (types.is_date(kind) or types.is_timestamp(kind)):
+        unit = kind.unit if types.is_timestamp(kind) else "ms"
+        return _since_1970(column.cast(pyarrow.timestamp(unit)).to_numpy(zero_copy_only=False))
+    return column.cast(pyarrow.string()).fill_null("").to_numpy(zero_copy_only=False)
 
 
-def _refuse(wrong: pd.Series, path: str, problem: str) -> None:
-    if wrong.any():
-        raise DataError(f"{path}, row {wrong.idxmax() + 1} after the header: {problem}")
+def _seconds(path: str, times: pd.Series, dates: bool) -> pd.Series:
+    seconds = to_seconds(times, dates)
+
+    def problem(row: int) -> str:
+        expected = ["a number"] * (row == 0 or not dates) + ["a date such as 2026-01-31 12:00:00"] * (row == 0 or dates)
+        return f"{times.name} is {str(times[row])!r}; expected {' or '.join(expected)}" + ", as in the first row" * (
+            row > 0
+        )
+
+    refuse_rows(path, ~np.isfinite(seconds), problem)
+    return seconds
 
 
-def to_seconds(times: pd.Series) -> pd.Series:
-    """Numbers as they are; where there is none, dates and times as seconds since 1970; NaN for anything else."""
-    if not pd.api.types.is_datetime64_any_dtype(times):
-        seconds = pd.to_numeric(times, errors="coerce").astype(np.float64)
-        if seconds.notna().any():
-            return seconds
-    dates = pd.to_datetime(times, errors="coerce", utc=True, format="ISO8601")
-    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
+    """Numbers as they are, or dates as seconds since 1970.
+
+    Args:
+        times: numbers, or texts of numbers, or texts of dates and times in the form of ISO 8601.
+        dates: whether they are dates; by default as the first value says.
+
+    Returns:
+        float64, NaN for what is not of this kind.
+    """
+    if not (_is_date(times.iloc[0]) if dates is None else dates):
+        return pd.Series([_number(value) for value in times], times.index, dtype=np.float64)
+    texts = times.astype(object).where(times.astype(str).str.match(r"\d{4}-\d"))  # pandas reads "now" and "2020" too
+    moments = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
+    return pd.Series(_since_1970(moments.dt.tz_localize(None).to_numpy()), times.index)
+
+
+def _since_1970(moments: np.ndarray) -> np.ndarray:
+    """Seconds, rounded once, of a datetime64; NaN for NaT."""
+    unit, _ = np.datetime_data(moments.dtype)
+    seconds = moments.astype(np.int64) / {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
+    return np.where(np.isnat(moments), np.nan, seconds)
+
+
+def _is_date(value) -> bool:
+    return _number(value, None) is None
+
+
+def _number(value, otherwise: float | None = math.nan) -> float | None:
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return otherwise
