@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recbole_sigma.data.tables import Columns, read_table
-from recbole_sigma.errors import DataError, RequestError
+from recbole_sigma.errors import RequestError
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.grouping import Interactions, whole_users
 
@@ -108,8 +108,6 @@ class HistoryFile:
             order = frame.index if time is None else frame[time]
             users = frame[user].to_numpy(dtype=object)
             yield Interactions(users, self.catalog.ids(frame[item]), order.to_numpy(dtype=np.float64))
-        if not self.num_interactions:
-            raise DataError(f"{os.fspath(self.path)} has no interactions; expected a row for each")
 
 
 def _sorted_histories(interactions: Interactions) -> Histories:

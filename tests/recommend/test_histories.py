@@ -78,7 +78,7 @@ def test_other_names_and_rows_in_order_of_time(rec, tmp_path):
 
 def test_a_file_without_rows_is_refused(rec, tmp_path):
     (tmp_path / "empty.csv").write_text("user_id,item_id,timestamp\n")
-    with pytest.raises(DataError, match="empty.csv has no interactions"):
+    with pytest.raises(DataError, match="empty.csv has a header and no rows"):
         list(rec.recommend_users(tmp_path / "empty.csv"))
 
 
