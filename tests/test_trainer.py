@@ -8,7 +8,6 @@ import torch
 
 from recbole_sigma import checkpoint, run_recbole_sigma
 from recbole_sigma.config import Config
-from recbole_sigma.config.reading import read_own
 from recbole_sigma.data import create_dataset, describe, prepare_data
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
@@ -86,7 +85,8 @@ def test_a_model_of_the_user_trains_on_all_positions_too(toy_path):
     class Mine(SIGMA):
         pass
 
-    config = Config(Mine, "toy", config_dict={"data_path": str(toy_path), **read_own("properties", "model", "SIGMA")})
+    config = Config(Mine, "toy", config_dict={"data_path": str(toy_path)})
+    assert config["num_categories"] == 4
     assert isinstance(prepare_data(config, create_dataset(config))[0], SequenceDataLoader)
 
 

@@ -2,8 +2,8 @@
 
 The checkpoint of a run is all that is needed:
 
-  recbole-sigma explain --checkpoint saved/SIGMA-....pth --history "B001 B002"
-  recbole-sigma explain --checkpoint saved/SIGMA-....pth"""
+  recbole-sigma explain --checkpoint saved --history "B001 B002"
+  recbole-sigma explain --checkpoint saved"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 The checkpoint of a run is all that is needed:
 
-  recbole-sigma recommend --checkpoint saved/SIGMA-....pth --history "B001 B002" -k 10
-  recbole-sigma recommend --checkpoint saved/SIGMA-....pth --input histories.csv --output recs.csv"""
+  recbole-sigma recommend --checkpoint saved --history "B001 B002" -k 10
+  recbole-sigma recommend --checkpoint saved --input histories.csv --output recs.csv"""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """What every command takes that recommends."""
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="that a run of recbole-sigma wrote")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="FILE", help="of a run of recbole-sigma, or a folder: the newest in it"
+    )
     parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
     parser.add_argument("-k", type=int, default=10, metavar="K", help="items for each user (default: %(default)s)")
 

@@ -14,7 +14,16 @@ from recbole.config import Config as RecBoleConfig
 from recbole.evaluator.register import metric_information, metric_types, metrics_dict
 from recbole.utils import EvaluatorType, ModelType
 
-from recbole_sigma.config.known import COMPUTED, NOT_KEPT, declared_keys, did_you_mean, find_model, known_keys, owners
+from recbole_sigma.config.known import (
+    COMPUTED,
+    NOT_KEPT,
+    declared_keys,
+    did_you_mean,
+    find_model,
+    known_keys,
+    owners,
+    properties_of,
+)
 from recbole_sigma.config.reading import Loader, overlay, parse, read_own, read_user_file, split_argv
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.settings import check_settings, list_of, nearest, number, rule_for
@@ -121,7 +130,7 @@ class Config(RecBoleConfig):
         for layer in (
             read_own("properties", "overall"),
             read_own("properties", "sequential") if model_class.type == ModelType.SEQUENTIAL else {},
-            read_own("properties", "model", model),
+            read_own("properties", "model", properties_of(model_class)),
             read_own("dataset_configs", dataset),
         ):
             if model_class.type == ModelType.CONTEXT:

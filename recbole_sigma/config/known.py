@@ -90,9 +90,14 @@ def declared_keys(model_class: type) -> set[str]:
     return {
         *core_keys(),
         *read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml"),
-        *read_own("properties", "model", name),
+        *read_own("properties", "model", properties_of(model_class)),
         *getattr(model_class, "settings", {}),
     }
+
+
+def properties_of(model_class: type) -> str:
+    """Name of the file in properties/model/ with the defaults of a model, which a class may have from another one."""
+    return getattr(model_class, "properties", model_class.__name__)
 
 
 @cache

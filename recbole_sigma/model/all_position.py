@@ -30,12 +30,13 @@ class AllPositionRecommender(SequentialRecommender):
     which it holds the one that follows the whole sequence ``[B]``. RecBole's sampled negatives, if there are any, are
     left out.
 
-    Args:
-        properties: name of the file in properties/model/ with the defaults.
+    Attributes:
+        properties: name of the file in properties/model/ with the defaults of a class and of those derived from it.
+        settings: rules for their values.
     """
 
     input_type = InputType.POINTWISE
-
+    properties: str
     settings = {
         "hidden_size": at_least(1),
         "inner_size": at_least(1),
@@ -74,9 +75,9 @@ class AllPositionRecommender(SequentialRecommender):
                 f"transform is {config['transform']!r}; expected nothing (~): sequences are trained on as they are"
             )
 
-    def __init__(self, config, dataset, properties: str) -> None:
+    def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
-        fill_defaults(config, properties)
+        fill_defaults(config, self.properties)
         check_settings(self.settings, config)
         self.check_combination(config)
         self.label_field = config["LABEL_FIELD"]

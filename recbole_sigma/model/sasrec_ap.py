@@ -16,8 +16,10 @@ class SASRecAP(AllPositionRecommender):
     blocks (layer norm first, ReLU) and a binary loss with one negative; RecBole's SASRec has one target a row.
     """
 
+    properties = "SASRecAP"
+
     def __init__(self, config, dataset) -> None:
-        super().__init__(config, dataset, properties="SASRecAP")
+        super().__init__(config, dataset)
         self.embed = self.sequence_input(config)
         self.encoder = self.causal_transformer(config)
         self.init_weights(config["initializer_range"])

@@ -40,6 +40,7 @@ class SIGMA(AllPositionRecommender):
     with index 0 as padding.
     """
 
+    properties = "SIGMA"
     settings = {
         **AllPositionRecommender.settings,
         "num_categories": at_least(1),
@@ -69,7 +70,7 @@ class SIGMA(AllPositionRecommender):
             raise ConfigError("prior is standard, which has no interests; expected scorer: sequence")
 
     def __init__(self, config, dataset) -> None:
-        super().__init__(config, dataset, properties="SIGMA")
+        super().__init__(config, dataset)
         self.scorer, self.prior = config["scorer"], config["prior"]
         self.interest_temperature = config["interest_temperature"]
         self.kl_weight, self.kl_anneal_steps = config["kl_weight"], config["kl_anneal_steps"]

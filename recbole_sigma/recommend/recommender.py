@@ -33,7 +33,7 @@ def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type 
     Loading runs no code of the file.
 
     Args:
-        checkpoint: file that a run of the plugin wrote.
+        checkpoint: file that a run of the plugin wrote, or a folder, whose newest one is taken.
         device: "auto" for a GPU if there is one, "cpu", "cuda", or another of PyTorch's.
         model_class: of a model that is neither the plugin's nor RecBole's.
 
@@ -92,11 +92,12 @@ class Recommender:
 
     Attributes:
         catalog: the items by token, id and title.
+        path: of the checkpoint.
         columns: what users, items and times are called in the data that the model was trained on.
     """
 
     def __init__(self, saved: SavedModel):
-        self.model, self.settings, self._dataset, self.state = saved
+        self.model, self.settings, self._dataset, self.state, self.path = saved
         self.device = self.settings["device"]
         self.catalog = Catalog(self.state["catalog"], self.model.ITEM_ID)
         self.columns = Columns(self._dataset.uid_field, self._dataset.iid_field, self._dataset.time_field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -28,12 +29,14 @@ class SavedModel(NamedTuple):
         settings: those that it was trained with.
         dataset: its catalog without interactions.
         state: the whole content of the checkpoint.
+        path: of the checkpoint.
     """
 
     model: Any
     settings: Settings
     dataset: DescribedDataset
     state: dict
+    path: str
 
 
 def pick_device(name: str) -> torch.device:
@@ -52,10 +55,27 @@ def pick_device(name: str) -> torch.device:
         ) from error
 
 
+def newest_checkpoint(path: str | os.PathLike) -> str:
+    """The path, or the newest checkpoint in it if it is a folder.
+
+    Raises:
+        CheckpointError: there is none in the folder.
+    """
+    if not os.path.isdir(path):
+        return os.fspath(path)
+    found = [file for file in Path(path).glob("*.pth") if not file.name.startswith(("pretrained-", "."))]
+    if not found:
+        raise CheckpointError(
+            f"{os.fspath(path)} has no checkpoint; expected a file of a run, <model>-<data set>-....pth"
+        )
+    return str(max(found, key=lambda file: file.stat().st_mtime_ns))
+
+
 def load_model(path: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> SavedModel:
     """Build the sequential model of a checkpoint.
 
     Args:
+        path: a checkpoint, or a folder, whose newest one is taken.
         device: "auto", or one of PyTorch's.
         model_class: of a model that is neither the plugin's nor RecBole's.
 
@@ -65,6 +85,7 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
         RequestError: there is no such device.
     """
     place = pick_device(device)
+    path = newest_checkpoint(path)
     state = checkpoint.load(path, place)
     model_class = model_class or find_model(state["model"])
     if getattr(model_class.type, "name", None) != "SEQUENTIAL":
@@ -84,5 +105,5 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
             f"checkpoint {path}: {state['model']} cannot be built from it ({type(error).__name__}: {error}); expected "
             "one that this version of recbole_sigma and RecBole wrote"
         ) from error
-    checkpoint.restore(model, state, os.fspath(path), state["model"])
-    return SavedModel(model.eval(), settings, dataset, state)
+    checkpoint.restore(model, state, path, state["model"])
+    return SavedModel(model.eval(), settings, dataset, state, path)

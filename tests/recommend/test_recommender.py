@@ -1,5 +1,6 @@
 """Recommendations for any history, against scores computed one item at a time."""
 
+import os
 import shutil
 
 import numpy as np
@@ -130,6 +131,16 @@ def test_the_checkpoint_is_enough(trained, tmp_path, monkeypatch):
     rec = recbole_sigma.load("alone.pth")
     assert repr(rec) == "Recommender(SIGMA, 40 items, on cpu)"
     assert rec.catalog.titles[rec.catalog.ids(["i7"])[0]] == "The 7th"
+
+
+def test_a_folder_means_its_newest_checkpoint(trained, tmp_path):
+    for age, name in enumerate(("SIGMA-a.pth", "SIGMA-c.pth", "SIGMA-b.pth", "pretrained-d.pth", ".SIGMA-b.pth.x")):
+        shutil.copy(trained, tmp_path / name)
+        os.utime(tmp_path / name, (age, age))
+    assert recbole_sigma.load(tmp_path).path == str(tmp_path / "SIGMA-b.pth")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="empty has no checkpoint"):
+        recbole_sigma.load(tmp_path / "empty")
 
 
 def test_loading_leaves_the_random_numbers_as_they_were(trained):
