@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from recbole.utils import ModelType
+
 from recbole_sigma.comparison import compare_models, table
 from recbole_sigma.config import Config
 from recbole_sigma.quick_start import run as run_model
@@ -35,4 +37,6 @@ def run(options: argparse.Namespace) -> int:
     config = Config(options.model, options.dataset, files, argv=options.settings)
     result = run_model(config)
     print(f"\n{table([result], config)}\ncheckpoint: {result['checkpoint']}\nlog: {result['log']}")
+    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        print(f"use it: recbole-sigma recommend --checkpoint {result['checkpoint']} --history 'ITEM ITEM ...'")
     return 0
