@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -28,8 +29,11 @@ def save(state: dict, path: str | os.PathLike) -> None:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
 
 
-def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
+def load(path: str | os.PathLike, device: torch.device | str = "cpu", keys: Collection[str] = KEYS) -> dict:
     """Read a checkpoint with the safe loader, which runs no code.
+
+    Args:
+        keys: what it has to have; a state of training has others than a model.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of this plugin.
@@ -43,7 +47,7 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= KEYS:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= set(keys):
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
     return state
 

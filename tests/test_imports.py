@@ -15,12 +15,13 @@ LAYERS = [
     {"comparison", "recommend"},
     {"quick_start"},
     {"trainer"},
+    {"resume", "training_state"},
     {"data", "evaluation"},
     {"model"},
     {"config"},
     {"layers"},
     {"losses", "ops"},
-    {"checkpoint", "compat", "errors", "files", "precision", "run_files", "settings", "version"},
+    {"checkpoint", "compat", "errors", "files", "interruption", "precision", "run_files", "settings", "version"},
 ]
 """From top to bottom; a module imports from lower layers only, or from its own."""
 
