@@ -95,10 +95,10 @@ def run(config: Config, saved: bool = True) -> dict:
             logger.info(f"{config['checkpoint_dir']} has no unfinished run to resume: begin with the first epoch")
         prepared = prepare(config)
         model, trainer = prepared.model, prepared.trainer
-        if trains and saved:
+        if trains and saved and keeps_state(trainer):
             valid_result, test_result = _train_resumably(config, prepared, settings, unfinished is not None)
         else:
-            valid_result, test_result = _train_and_test(config, prepared, trains, saved=False)
+            valid_result, test_result = _train_and_test(config, prepared, trains, trains and saved)
         logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
 
@@ -134,9 +134,7 @@ def _train_resumably(
     """Train and test, with the state of training on the disk until all of it is done."""
     trainer = prepared.trainer
     with UnfinishedRun(config["checkpoint_dir"], config["run_id"], settings) as unfinished:
-        if keeps_state(trainer):
-            trainer.unfinished = unfinished
-            trainer.data_digest = digest_of_data(prepared.dataset)
+        trainer.unfinished, trainer.data_digest = unfinished, digest_of_data(prepared.dataset)
         if resumes:
             trainer.resume()
         try:

@@ -69,7 +69,7 @@ class UnfinishedRun:
         checkpoint.save({**about, **state}, self.path)
 
     def load(self) -> dict[str, Any]:
-        """The state that was written last; what a killed process left half written is removed.
+        """The state that was written last; what a process left half written when it was killed is removed.
 
         Raises:
             ConfigError: another process has finished the run in the meantime.
@@ -77,8 +77,7 @@ class UnfinishedRun:
         """
         if not self.path.exists():
             raise ConfigError(f"the run {self.run_id} was finished by another process; there is nothing to resume")
-        for path in self.folder.glob(f".{glob.escape(self.run_id)}.*"):
-            path.unlink(missing_ok=True)
+        _remove_half_written(self.folder, self.run_id)
         state = checkpoint.load(self.path, keys=KEYS)
         if state["surroundings"] != surroundings():
             getLogger().warning(
@@ -101,6 +100,8 @@ def surroundings() -> dict[str, Any]:
 def find_unfinished(config) -> str | None:
     """Name of the newest unfinished run of the model, data set and seed of a configuration; None if there is none.
 
+    What runs left that were killed before they had saved anything is removed.
+
     Raises:
         ConfigError: there are such runs, but all have other settings or are still going.
         CheckpointError: the file of one is damaged.
@@ -109,6 +110,10 @@ def find_unfinished(config) -> str | None:
     settings = config.plain_dict()
     others, going = [], []
     prefix = glob.escape(f"{config['model']}-{config['dataset']}-")
+    for path in folder.glob(f"{prefix}*.lock"):
+        if not path.with_suffix(".resume").exists() and not _is_going(path):
+            _remove_half_written(folder, path.stem)
+            path.unlink(missing_ok=True)
     for path in sorted(folder.glob(f"{prefix}*.resume"), key=lambda path: path.stat().st_mtime, reverse=True):
         saved = checkpoint.load(path, keys=KEYS)["config"]
         if any(saved[key] != settings[key] for key in ("model", "dataset", "seed")):
@@ -131,6 +136,11 @@ def find_unfinished(config) -> str | None:
             "delete that file or name another checkpoint_dir to begin a new run"
         )
     return None
+
+
+def _remove_half_written(folder: Path, run_id: str) -> None:
+    for path in folder.glob(f".{glob.escape(run_id)}.*"):
+        path.unlink(missing_ok=True)
 
 
 def _is_going(lock_path: Path) -> bool:
