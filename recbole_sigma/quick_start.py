@@ -13,7 +13,7 @@ from recbole_sigma.data import create_dataset, describe, digest_of_data, prepare
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.resume import UnfinishedRun, find_unfinished
 from recbole_sigma.run_files import new_run_id, run_log
-from recbole_sigma.trainer import keeps_state, trainer_class
+from recbole_sigma.trainer import can_resume, keeps_state, trainer_class
 
 
 def run_recbole_sigma(
@@ -124,6 +124,11 @@ def _unfinished(config: Config, is_saved: bool) -> str | None:
     if not is_saved:
         raise ConfigError(
             "resume is for the training of runs that are saved; expected no checkpoint, and saved=True, beside it"
+        )
+    if not can_resume(config):
+        raise ConfigError(
+            f"resume is not for {config['model']}, whose trainer in RecBole may keep more than is saved; expected a "
+            "run from its beginning"
         )
     return find_unfinished(config)
 

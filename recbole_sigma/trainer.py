@@ -7,7 +7,16 @@ from functools import cache
 from time import perf_counter
 
 import torch
-from recbole.trainer import TraditionalTrainer, Trainer
+from recbole.trainer import (
+    KGTrainer,
+    MKRTrainer,
+    NCLTrainer,
+    RaCTTrainer,
+    RecVAETrainer,
+    S3RecTrainer,
+    TraditionalTrainer,
+    Trainer,
+)
 from recbole.utils import get_trainer
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
@@ -29,6 +38,13 @@ SAVE_SECONDS = 300
 
 PREDICTED_PAIRS = 4096
 """Pairs of user and item that are scored at once for models that cannot score the whole catalog."""
+
+
+RESUMABLE = {
+    *(Trainer, TraditionalTrainer, RecVAETrainer, NCLTrainer),
+    *(S3RecTrainer, RaCTTrainer, KGTrainer, MKRTrainer),
+}
+"""Trainers of RecBole whose runs, resumed, end in the tests as those that were not interrupted."""
 
 
 class SafeTrainer(Trainer):
@@ -277,9 +293,14 @@ def trainer_class(config) -> type:
     return _safe(get_trainer(config["MODEL_TYPE"], config["model"]))
 
 
+def can_resume(config) -> bool:
+    """Whether the state of RecBole's trainer for the model is known to be whole."""
+    return get_trainer(config["MODEL_TYPE"], config["model"]) in RESUMABLE
+
+
 def keeps_state(trainer: SafeTrainer) -> bool:
     """Whether there is a state to keep: a single pass over the data begins again."""
-    return not isinstance(trainer, TraditionalTrainer)
+    return can_resume(trainer.config) and not isinstance(trainer, TraditionalTrainer)
 
 
 @cache

@@ -24,7 +24,7 @@ PROCESSES.set_forkserver_preload(["tests.interrupted"])
 
 MOMENTS = {
     "in the first epoch": (SafeTrainer, "_check_nan", 2),
-    "in a later epoch": (SafeTrainer, "_check_nan", 11),
+    "in a later epoch": (SafeTrainer, "_check_nan", 13),
     "before validation": (SafeTrainer, "_valid_epoch", 2),
     "during validation": (SafeTrainer, "_full_sort_batch_eval", 3),
     "before a file takes the other's place": (files.os, "replace", 3),
@@ -130,6 +130,8 @@ def outcome(folder):
 
 
 def leaves(value, path=""):
+    """Paths and values of nested data; arrays and sparse matrices as the tensors that they consist of."""
+    value = checkpoint.to_plain(value)
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, f"{path}/{key}")
@@ -150,10 +152,9 @@ def differences(first, second):
 
 
 def _bits(value):
-    if isinstance(value, torch.Tensor):
-        value = value.coalesce() if value.is_sparse else value
-        parts = [value.indices(), value.values()] if value.is_sparse else [value]
-        return value.dtype, value.shape, [part.contiguous().numpy().tobytes() for part in parts]
-    if hasattr(value, "tobytes"):
-        return value.dtype, value.shape, value.tobytes() if value.dtype != object else value.tolist()
-    return type(value), value
+    if not isinstance(value, torch.Tensor):
+        return type(value), value
+    if value.is_sparse:
+        value = value.coalesce()
+        return [_bits(part) for part in (value.indices(), value.values())]
+    return value.dtype, value.shape, value.detach().contiguous().numpy().tobytes()
