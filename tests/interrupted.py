@@ -116,7 +116,7 @@ def finish(process, folder):
 def outcome(folder):
     """All that a run left behind, by path of the value, without its name, its times and places."""
     folder = Path(folder)
-    (path,) = (folder / "saved").glob("*.pth")
+    path = max((folder / "saved").glob("*.pth"), key=os.path.getmtime)  # one killed after its end begins another
     everything = {
         "result": json.loads((folder / "result.json").read_text()),
         "checkpoint": checkpoint.load(path),
