@@ -29,8 +29,11 @@ def save(state: dict, path: str | os.PathLike) -> None:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
 
 
-def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
+def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dict = PARTS) -> dict:
     """Read a checkpoint with the safe loader, which runs no code.
+
+    Args:
+        parts: what it has to have, by name and type; a state of training has others than a model.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of this plugin.
@@ -44,13 +47,13 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not _has_parts(state):
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not _has(state, parts):
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
     return state
 
 
-def _has_parts(state: dict) -> bool:
-    return all(part in state and isinstance(state[part], kind) for part, kind in PARTS.items())
+def _has(state: dict, parts: dict) -> bool:
+    return all(part in state and isinstance(state[part], kind) for part, kind in parts.items())
 
 
 def add(path: str | os.PathLike, **entries) -> None:

@@ -61,6 +61,8 @@ def compare_models(
         raise ConfigError(
             "checkpoint is of a single model; expected one model, or none of them tested from a checkpoint"
         )
+    if any(config["resume"] for config in configs):
+        raise ConfigError("resume is of a single model; expected one model, or a comparison from its beginning")
     create_dataset(configs[0])  # files that cannot be loaded would fail every row
     stem = Path(configs[0]["checkpoint_dir"]) / new_run_id("comparison", dataset)
     versions = {package: version(package) for package in PACKAGES}

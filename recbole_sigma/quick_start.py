@@ -9,10 +9,11 @@ from recbole.utils import init_seed
 
 from recbole_sigma import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, describe, prepare_data
+from recbole_sigma.data import create_dataset, describe, digest_of_data, prepare_data
 from recbole_sigma.errors import ConfigError
+from recbole_sigma.resume import UnfinishedRun, find_unfinished
 from recbole_sigma.run_files import new_run_id, run_log
-from recbole_sigma.trainer import trainer_class
+from recbole_sigma.trainer import can_resume, keeps_state, trainer_class
 
 
 def run_recbole_sigma(
@@ -83,28 +84,21 @@ def prepare(config: Config) -> Prepared:
 
 def run(config: Config, saved: bool = True) -> dict:
     """``run_recbole_sigma`` for a configuration that exists already."""
-    config["run_id"] = new_run_id(config["model"], config["dataset"])
+    trains = config["checkpoint"] is None
+    unfinished = _unfinished(config, trains and saved) if config["resume"] else None
+    config["run_id"] = unfinished or new_run_id(config["model"], config["dataset"])
+    settings = config.plain_dict()  # before anything adds to them
     with run_log(config["model"], config["run_id"], config["state"]) as log_file:
         logger = getLogger()
         logger.info(config, extra={"file_only": True})
-        _, train_data, valid_data, test_data, model, trainer = prepare(config)
-        show_progress = config["show_progress"]
-        trains = config["checkpoint"] is None
-        if trains:
-            _, valid_result = trainer.fit(train_data, valid_data, saved=saved, show_progress=show_progress)
+        if config["resume"] and not unfinished:
+            logger.info(f"{config['checkpoint_dir']} has no unfinished run to resume: begin with the first epoch")
+        prepared = prepare(config)
+        model, trainer = prepared.model, prepared.trainer
+        if trains and saved and keeps_state(trainer):
+            valid_result, test_result = _train_resumably(config, prepared, settings, unfinished is not None)
         else:
-            trainer.load_model(config["checkpoint"])
-            valid_result = trainer.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
-        test_result = trainer.evaluate(test_data, load_best_model=saved and trains, show_progress=show_progress)
-
-        valid_result, test_result = (_floats(result) for result in (valid_result, test_result))
-        if trains and saved:
-            checkpoint.add(
-                trainer.saved_model_file,
-                history=trainer.history,
-                valid_result=valid_result,
-                test_result=test_result,
-            )
+            valid_result, test_result = _train_and_test(config, prepared, trains, trains and saved)
         logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
 
@@ -123,6 +117,60 @@ def run(config: Config, saved: bool = True) -> dict:
         "checkpoint": config["checkpoint"] or (trainer.saved_model_file if saved else None),
         "log": str(log_file),
     }
+
+
+def _unfinished(config: Config, is_saved: bool) -> str | None:
+    """The run that is to be resumed, or None to begin a new one."""
+    if not is_saved:
+        raise ConfigError(
+            "resume is for the training of runs that are saved; expected no checkpoint, and saved=True, beside it"
+        )
+    if not can_resume(config):
+        raise ConfigError(
+            f"resume is not for {config['model']}, whose trainer in RecBole may keep more than is saved; expected a "
+            "run from its beginning"
+        )
+    return find_unfinished(config)
+
+
+def _train_resumably(
+    config: Config, prepared: Prepared, settings: dict, resumes: bool
+) -> tuple[dict | None, dict | None]:
+    """Train and test, with the state of training on the disk until all of it is done."""
+    trainer = prepared.trainer
+    with UnfinishedRun(config["checkpoint_dir"], config["run_id"], settings) as unfinished:
+        trainer.unfinished, trainer.data_digest = unfinished, digest_of_data(prepared.dataset)
+        if resumes:
+            trainer.resume()
+        try:
+            results = _train_and_test(config, prepared, trains=True, saved=True)
+        except KeyboardInterrupt:
+            if unfinished.path.exists():
+                raise KeyboardInterrupt(
+                    f"the same command with --model={config['model']} --resume continues in epoch {trainer.epoch}"
+                ) from None
+            raise
+        unfinished.remove()
+    return results
+
+
+def _train_and_test(config: Config, prepared: Prepared, trains: bool, saved: bool) -> tuple[dict | None, dict | None]:
+    """The results of validation and of the test."""
+    trainer, show_progress = prepared.trainer, config["show_progress"]
+    if trains:
+        _, valid_result = trainer.fit(
+            prepared.train_data, prepared.valid_data, saved=saved, show_progress=show_progress
+        )
+    else:
+        trainer.load_model(config["checkpoint"])
+        valid_result = trainer.evaluate(prepared.valid_data, load_best_model=False, show_progress=show_progress)
+    test_result = trainer.evaluate(prepared.test_data, load_best_model=saved, show_progress=show_progress)
+    valid_result, test_result = _floats(valid_result), _floats(test_result)
+    if saved:
+        checkpoint.add(
+            trainer.saved_model_file, history=trainer.history, valid_result=valid_result, test_result=test_result
+        )
+    return valid_result, test_result
 
 
 def num_parameters(model) -> int:

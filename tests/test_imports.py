@@ -15,12 +15,24 @@ LAYERS = [
     {"comparison", "recommend"},
     {"quick_start"},
     {"trainer"},
+    {"resume", "training_state"},
     {"data", "evaluation"},
     {"model"},
     {"config"},
     {"layers"},
     {"losses", "ops"},
-    {"checkpoint", "compat", "errors", "extras", "files", "precision", "run_files", "settings", "version"},
+    {
+        "checkpoint",
+        "compat",
+        "errors",
+        "extras",
+        "files",
+        "interruption",
+        "precision",
+        "run_files",
+        "settings",
+        "version",
+    },
 ]
 """From top to bottom; a module imports from lower layers only, or from its own."""
 

@@ -11,8 +11,12 @@ import pytest
 import recbole
 import recbole.model.general_recommender as general
 import recbole.model.sequential_recommender as sequential
+from recbole.model.general_recommender import BPR
 
-from recbole_sigma import run_recbole_sigma
+from recbole_sigma import checkpoint, run_recbole_sigma
+from recbole_sigma.errors import ConfigError
+from recbole_sigma.trainer import SafeTrainer
+from tests.interrupted import differences, leaves
 
 DATASET = "cut"
 METRICS = ["Recall", "MRR", "NDCG", "Hit", "Precision", "MAP", "ItemCoverage", "AveragePopularity", "GiniIndex"]
@@ -66,6 +70,10 @@ SETTINGS = {
     "S3Rec": {"load_col": ITEM_FEATURES["load_col"], "item_attribute": "class"},
     "SASRecCPR": {"reranker_CAN_NUM": "20"},
     "SASRecF": ITEM_FEATURES,
+}
+KNOWLEDGE_AWARE = {
+    model: {"load_col": {suffix: KNOWLEDGE["load_col"][suffix] for suffix in ("inter", "kg", "link")}}
+    for model in ("CFKG", "MKR")
 }
 # Models that learn from the files of an earlier stage: the settings of each stage, in order.
 STAGES = {
@@ -144,6 +152,94 @@ def check(model, data_path, tmp_path, monkeypatch):
         for name, value in result["test_result"].items():
             assert math.isfinite(value) and value >= 0, name
             assert value <= 1 or name.startswith(UNBOUNDED), name
+
+
+class Killed(BaseException):
+    """In the place of a signal."""
+
+
+def train_interrupted(model, data_path, monkeypatch, stops, **settings):
+    """Train to the end, with an interruption for each hook and epoch in ``stops`` and a resumption after it.
+
+    Returns:
+        The last checkpoint and the state after the training, value by value.
+    """
+    final = {}
+    fit = SafeTrainer.fit
+
+    def keeping(self, *args, **kwargs):
+        result = fit(self, *args, **kwargs)
+        if self.training_state is not None:
+            final.update(self.training_state.take(), order=self.training_state.order())
+        return result
+
+    def stopping(hook, epoch):
+        original = getattr(SafeTrainer, hook)
+
+        def stop(self, *args, **kwargs):
+            if self.epoch == epoch:
+                raise Killed
+            return original(self, *args, **kwargs)
+
+        return stop
+
+    for hook, epoch in stops:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(SafeTrainer, hook, stopping(hook, epoch))
+            train_one_epoch(model, data_path, resume=True, **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(SafeTrainer, "fit", keeping)
+        result = train_one_epoch(model, data_path, resume=bool(stops), **settings)
+    saved = checkpoint.load(result["checkpoint"])
+    for name in ("run_id", "resume"):
+        del saved["config"][name]
+    everything = leaves({"checkpoint": saved, "final": final, "result": result["test_result"]})
+    return {key: value for key, value in everything if not key.endswith("/seconds")}
+
+
+def check_resumed(model, data_path, tmp_path, monkeypatch):
+    """Interrupted in its first epoch, in validation, and before a later epoch ends, it ends as it would have."""
+    monkeypatch.chdir(tmp_path)
+    settings = {**SETTINGS.get(model, {}), **KNOWLEDGE_AWARE.get(model, {}), "epochs": 3}
+    stages = STAGES.get(model, [{}])
+    for stage in stages[:-1]:
+        settings["pre_model_path"] = train_one_epoch(model, data_path, **settings, **stage)["checkpoint"]
+    settings.update(stages[-1])
+    expected = train_interrupted(model, data_path, monkeypatch, [], **settings)
+    stops = [("_check_parameters", 0)]
+    if "/final/bookkeeping/cur_step" in expected:  # not a single pass over the data
+        stops += [("_valid_epoch", 1), ("_check_parameters", 2)]
+    assert not differences(expected, train_interrupted(model, data_path, monkeypatch, stops, **settings))
+
+
+@pytest.mark.parametrize("model", FAST)
+def test_representative_stock_model_is_resumed(model, data_path, tmp_path, monkeypatch):
+    check_resumed(model, data_path, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [model for model in [*MODELS, *KNOWLEDGE_AWARE] if model not in FAST])
+def test_every_other_stock_model_is_resumed(model, data_path, tmp_path, monkeypatch):
+    check_resumed(model, data_path, tmp_path, monkeypatch)
+
+
+def test_a_model_whose_trainer_may_keep_more_is_not_resumed(data_path, tmp_path, monkeypatch):
+    class KGAT(BPR):
+        """The name decides on the trainer."""
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="resume is not for KGAT, whose trainer in RecBole may keep more"):
+        train_one_epoch(KGAT, data_path, resume=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", STAGES)
+def test_pretraining_is_resumed(model, data_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {**SETTINGS[model], **STAGES[model][0], "pretrain_epochs": 3}
+    expected = train_interrupted(model, data_path, monkeypatch, [], **settings)
+    stops = [("_check_parameters", 0), ("_check_parameters", 2)]
+    assert not differences(expected, train_interrupted(model, data_path, monkeypatch, stops, **settings))
 
 
 @pytest.mark.parametrize("model", FAST)

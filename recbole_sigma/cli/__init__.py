@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was saved is kept", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted; {interrupt or 'what was saved is kept'}", file=sys.stderr)
         return 130
     except Exception as error:
         if options.debug:

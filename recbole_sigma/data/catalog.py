@@ -21,6 +21,16 @@ def identify(dataset) -> dict:
     return {"users": dataset.user_num - 1, "items": dataset.item_num - 1, "digest": digest.hexdigest()}
 
 
+def digest_of_data(dataset) -> str:
+    """Of the interactions of a data set, in their order, and of the tokens of users and items."""
+    digest = hashlib.sha256(identify(dataset)["digest"].encode())
+    rows = getattr(dataset, "interactions", dataset.inter_feat)
+    for column, values in rows.interaction.items():
+        digest.update(column.encode())
+        digest.update(np.ascontiguousarray(values.numpy()).data)
+    return digest.hexdigest()
+
+
 def describe(dataset, trained) -> dict:
     """The part of a checkpoint that speaks of the data.
 

@@ -44,10 +44,14 @@ class SequenceDataLoader:
         return self.num_batches
 
     def __iter__(self):
+        return self.batches()
+
+    def batches(self, first: int = 0):
+        """Those of an epoch, without the ones before the batch ``first``, which are drawn but not put together."""
         order = torch.arange(len(self.start))
         if self.shuffle:
             order = torch.randperm(len(order), generator=self.generator)
-        return map(self._batch, self._cut(order))
+        return map(self._batch, self._cut(order)[first:])
 
     def _cut(self, order):
         if self.batch_tokens is None:
