@@ -1,0 +1,38 @@
+"use strict";
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const config = {
+  responsive: true,
+  displaylogo: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
+};
+
+function themed(layout) {
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => style.getPropertyValue(name).trim();
+  const axis = (own) => ({
+    gridcolor: color("--line"), linecolor: color("--line"), zerolinecolor: color("--line"),
+    tickfont: { color: color("--muted") }, ...own,
+  });
+  return {
+    ...layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: style.getPropertyValue("--font"), size: 13, color: color("--ink") },
+    hoverlabel: {
+      bgcolor: color("--surface"), bordercolor: color("--line"), align: "left",
+      font: { family: style.getPropertyValue("--font"), size: 13, color: color("--ink") },
+    },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--muted"), activecolor: color("--ink") },
+    xaxis: axis(layout.xaxis),
+    yaxis: axis(layout.yaxis),
+  };
+}
+
+function draw() {
+  for (const [name, figure] of Object.entries(figures)) {
+    Plotly.react(document.getElementById(name), figure.data, themed(figure.layout), config);
+  }
+}
+
+draw();
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

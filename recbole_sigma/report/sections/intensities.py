@@ -1,0 +1,133 @@
+"""How the interests share the users."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recbole_sigma.errors import RequestError
+from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.interests import require_interests
+from recbole_sigma.report.figures import bars, layout
+from recbole_sigma.report.held_out import HeldOut
+from recbole_sigma.report.html import Section, figure, missing, paragraph
+from recbole_sigma.report.palette import color
+
+BINS = 24
+
+
+def intensities(recommender: Recommender, held_out: HeldOut | None, why_not: str) -> Section:
+    name, heading = "intensities", "Interests over users"
+    try:
+        require_interests(recommender.model)
+    except RequestError as error:
+        return Section(name, heading, missing(f"{error}."), {})
+    if held_out is None:
+        return Section(name, heading, missing(why_not), {})
+    intensity, unit = held_out.intensity, held_out.unit
+    text = (
+        "The intensity of an interest is its share in the mixture of a user's interests, after the history that the "
+        f"test sees; those of a user sum to 1. Over {len(intensity):,} {unit}."
+    )
+    figures = {
+        "intensity": _boxes(intensity),
+        "strongest": _strongest(intensity, unit),
+        "effective": _effective(intensity, unit),
+    }
+    places = [
+        figure(
+            "intensity",
+            "Intensity of each category (box: half of all; whiskers: 5th to 95th percentile; dashed: mean)",
+            "Box plots of the intensities of the categories.",
+        ),
+        figure("strongest", "Strongest interest", "Bar chart of the share of users by their strongest interest."),
+        figure(
+            "effective",
+            "Effective number of interests (exponential of the entropy of the intensities)",
+            "Histogram of the effective number of interests of a user.",
+        ),
+    ]
+    return Section(name, heading, paragraph(text) + f'<div class="grid">{"".join(places)}</div>', figures)
+
+
+def effective_number(intensity: np.ndarray) -> np.ndarray:
+    """Exponential of the entropy of each row: 1 for a single interest, K for K equal ones."""
+    log = np.log(np.where(intensity > 0, intensity, 1))
+    return np.exp(-(intensity * log).sum(-1))
+
+
+def _axis(num_categories: int) -> dict:
+    names = [f"category {number}" for number in range(num_categories)]
+    return {"tickvals": list(range(num_categories)), "ticktext": names, "autorange": "reversed", "showgrid": False}
+
+
+def _boxes(intensity: np.ndarray) -> dict:
+    data = []
+    for number, column in enumerate(intensity.T):
+        low, q1, median, q3, high = np.percentile(column, [5, 25, 50, 75, 95]).round(4).tolist()
+        data.append(
+            {
+                "type": "box",
+                "orientation": "h",
+                "name": f"category {number}",
+                "y": [number],
+                "q1": [q1],
+                "median": [median],
+                "q3": [q3],
+                "lowerfence": [low],
+                "upperfence": [high],
+                "mean": [round(float(column.mean()), 4)],
+                "boxmean": True,
+                "line": {"color": color(number), "width": 2},
+                "width": 0.5,
+            }
+        )
+    axes = {"xaxis": {"range": [0, 1], "tickformat": ".0%"}, "yaxis": _axis(intensity.shape[1])}
+    return {"data": data, "layout": layout("intensity, share of the mixture", "", _height(intensity), **axes)}
+
+
+def _strongest(intensity: np.ndarray, unit: str) -> dict:
+    count = np.bincount(intensity.argmax(1), minlength=intensity.shape[1])
+    share = count / len(intensity)
+    numbers = range(len(count))
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "x": share.round(4).tolist(),
+        "y": list(numbers),
+        "width": 0.5,
+        "marker": {"color": [color(number) for number in numbers]},
+        "text": [f"{part:.0%}" for part in share.tolist()],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertext": [f"category {number}: {count[number]:,} {unit}" for number in numbers],
+        "hoverinfo": "text",
+    }
+    axes = {
+        "xaxis": {"range": [0, 1.12 * float(share.max())], "tickformat": ".0%"},
+        "yaxis": _axis(intensity.shape[1]),
+    }
+    return {"data": [trace], "layout": layout(f"share of {unit}", "", _height(intensity), **axes)}
+
+
+def _effective(intensity: np.ndarray, unit: str) -> dict:
+    most = intensity.shape[1]
+    count, edges = np.histogram(effective_number(intensity), BINS, (1, max(most, 1 + 1e-6)))
+    share = count / len(intensity)
+    hovers = [
+        f"{low:.2f} to {high:.2f} interests: {number:,} {unit}"
+        for low, high, number in zip(edges[:-1], edges[1:], count.tolist())
+    ]
+    middle = (edges[:-1] + edges[1:]) / 2
+    return bars(
+        middle.round(4).tolist(),
+        share.round(5).tolist(),
+        hovers,
+        "effective number of interests",
+        f"share of {unit}",
+        xaxis={"range": [float(edges[0]), float(edges[-1])]},
+        yaxis={"tickformat": ".0%"},
+    )
+
+
+def _height(intensity: np.ndarray) -> int:
+    return max(320, 90 + 36 * intensity.shape[1])
