@@ -114,6 +114,8 @@ def points_with_errors(
             "ticktext": list(ticks),
             "range": [-0.5, len(ticks) - 0.4],
             "showgrid": False,
+            "zeroline": False,
+            "tickfont": {"size": 11},
         },
         "yaxis": {"rangemode": "tozero"},
     }

@@ -79,13 +79,14 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
         settings["data_path"] = os.path.join(data_path, name)
     if not os.path.isdir(settings["data_path"]):  # RecBole would download it
         raise DataError(
-            f"the data set {name} is not in {settings['data_path']}; give the folder that holds {name}/ with --data_path"
+            f"the data set {name} is not in {settings['data_path']}; give the folder that holds {name}/ with "
+            "--data_path"
         )
     dataset = create_dataset(settings)
     if identify(dataset)["digest"] != state["catalog"]["digest"]:
         raise DataError(
-            f"the data in {settings['data_path']} have other users or items than those of the training; give the folder "
-            "with its files with --data_path"
+            f"the data in {settings['data_path']} have other users or items than those of the training; give the "
+            "folder with its files with --data_path"
         )
     test_set = dataset.build()[2]
     if not len(test_set):
@@ -105,23 +106,19 @@ def rank_test_rows(recommender: Recommender, loader: FullSortLoader) -> HeldOut:
     """Rank the catalog for each test row, ``eval_batch_size`` rows at a time."""
     model, dataset = recommender.model, loader.dataset
     longest = max(recommender.settings["topk"])
-    parts = []
+    columns = {name: [] for name in ("user", "length", "target", "rank", "intensity")}
     for interaction, excluded, _, target in loader:
         best = rank_rows(recommender, dataset, interaction, excluded, longest).items.cpu()
         hit = best == target.unsqueeze(1)
+        columns["user"].append(interaction[dataset.uid_field])
+        columns["target"].append(target)
+        columns["rank"].append(torch.where(hit.any(1), 1 + hit.long().argmax(1), 0))
         if TARGET_INDEX in interaction:
-            length = dataset.seen_before(interaction[TARGET_INDEX])[1]
+            columns["length"].append(dataset.seen_before(interaction[TARGET_INDEX])[1])
         else:  # benchmark files hold no more than the lists
-            length = interaction[model.ITEM_SEQ_LEN]
-        has_interests = getattr(model, "has_interests", False)
-        parts.append(
-            (
-                interaction[dataset.uid_field],
-                length,
-                target,
-                torch.where(hit.any(1), 1 + hit.long().argmax(1), 0),
-                *([intensities(model, interaction[model.ITEM_SEQ].to(recommender.device)).cpu()] * has_interests),
-            )
-        )
-    user, length, target, rank, *intensity = (torch.cat(column).cpu().numpy() for column in zip(*parts))
-    return HeldOut(loader, user, length, target, rank, intensity[0] if intensity else None)
+            columns["length"].append(interaction[model.ITEM_SEQ_LEN])
+        if getattr(model, "has_interests", False):
+            columns["intensity"].append(intensities(model, interaction[model.ITEM_SEQ].to(recommender.device)))
+    return HeldOut(
+        loader, **{name: torch.cat(parts).cpu().numpy() if parts else None for name, parts in columns.items()}
+    )

@@ -1,7 +1,6 @@
 "use strict";
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const config = {
-  responsive: true,
   displaylogo: false,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
 };
@@ -11,7 +10,8 @@ function themed(layout) {
   const color = (name) => style.getPropertyValue(name).trim();
   const axis = (own) => ({
     gridcolor: color("--line"), linecolor: color("--line"), zerolinecolor: color("--line"),
-    tickfont: { color: color("--muted") }, ...own,
+    ...own, tickfont: { color: color("--muted"), ...own.tickfont },
+    title: { ...own.title, font: { size: 13, color: color("--muted") } },
   });
   return {
     ...layout,
@@ -30,9 +30,15 @@ function themed(layout) {
 
 function draw() {
   for (const [name, figure] of Object.entries(figures)) {
-    Plotly.react(document.getElementById(name), figure.data, themed(figure.layout), config);
+    const place = document.getElementById(name);
+    const layout = themed(figure.layout);
+    if (place.closest(".square")) {
+      layout.height = Math.min(layout.height, place.clientWidth + 60);
+    }
+    Plotly.react(place, figure.data, layout, config);
   }
 }
 
 draw();
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+window.addEventListener("resize", () => requestAnimationFrame(draw));

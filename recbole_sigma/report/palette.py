@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8D93")
-"""Of Okabe and Ito, without black and yellow, which one of the two grounds swallows."""
+COLORS = ("#2A87C8", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8D93")
+"""Of Okabe and Ito, with a lighter blue, and grey for black and yellow, which one of the two grounds swallows."""
 SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "star")
 NEUTRAL = "#8A8D93"
 

@@ -13,7 +13,7 @@ from recbole_sigma.report.held_out import HeldOut
 from recbole_sigma.report.html import Section, figure, missing, paragraph
 from recbole_sigma.report.palette import COLORS
 
-GROUPS = 6
+GROUPS = 5
 
 
 def accuracy(recommender: Recommender, held_out: HeldOut | None, why_not: str) -> Section:
@@ -24,9 +24,10 @@ def accuracy(recommender: Recommender, held_out: HeldOut | None, why_not: str) -
     k, unit = shortest_list(settings), held_out.unit
     popularity = recommender.catalog.popularity[held_out.target]
     text = (
-        f"Means over groups of about as many {unit} each, with their standard errors; n is the number of {unit}, and the "
-        f"dashed line the mean over all of them. The model reads the {settings['MAX_ITEM_LIST_LENGTH']} last items of a "
-        "history. The popularity of an item is the number of its training interactions."
+        f"Means over groups of about as many {unit} each, with their standard errors; n is the number of {unit}, and "
+        "the dashed line the mean over all of them. The model reads the "
+        f"{settings['MAX_ITEM_LIST_LENGTH']} last items of a history. The popularity of an item is the number of its "
+        "training interactions."
     )
     places, figures = [], {}
     for metric, values, point_color in (

@@ -99,6 +99,7 @@ def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, cat
         "y": lane,
         "marker": {
             "color": colors,
+            "opacity": 1,
             "symbol": [*(symbol(number) for number in lane[:-1]), "star"],
             "size": [10] * last + [16],
             "line": {"width": [0] * last + [1.5], "color": NEUTRAL},
@@ -143,7 +144,7 @@ def _article(
     facts = f"User {user}: {held_out.length[example.row]:,} items before the test" + (
         f", of which the model reads the last {len(example.history):,}." if unread else "."
     )
-    outcome = f"It was {_item(catalog, target, category)}, on place {rank:,} of {len(catalog):,}."
+    outcome = f"It was {_item(catalog, target, category)}, on place {rank:,} of the {len(catalog):,} items."
     latest = "".join(f"<li>{_item(catalog, item, category)}</li>" for item in example.history[::-1][:LATEST].tolist())
     recommended = "".join(
         f'<li class="hit">{_item(catalog, item, category)} <em>came next</em></li>'
@@ -152,7 +153,7 @@ def _article(
         for item in example.ranked[:RECOMMENDED].tolist()
     )
     columns = [
-        f'<div><h4>Latest items</h4><ol class="titles plain">{latest}</ol></div>',
+        f'<div><h4>Latest items, newest first</h4><ol class="titles plain">{latest}</ol></div>',
         f'<div><h4>Recommended</h4><ol class="titles">{recommended}</ol></div>',
     ]
     if category is not None:
@@ -162,7 +163,8 @@ def _article(
     return (
         f'<article class="example"><h3>{escape(example.why)}</h3>{paragraph(facts)}'
         + figure(place, "History", "The items of the history in order.", "slim")
-        + f'<p class="outcome"><b>What came next?</b> {outcome}</p><div class="columns">{"".join(columns)}</div></article>'
+        + f'<p class="outcome"><b>What came next?</b> {outcome}</p>'
+        + f'<div class="columns">{"".join(columns)}</div></article>'
     )
 
 
@@ -173,12 +175,12 @@ def _item(catalog, item: int, category: np.ndarray | None) -> str:
 
 def _interest(recommender: Recommender, interest: Interest) -> str:
     catalog = recommender.catalog
-    near = "".join(f"<li>{escape(title(catalog, item))}</li>" for item in catalog.ids(interest.nearest).tolist())
+    near = " · ".join(escape(title(catalog, item)) for item in catalog.ids(interest.nearest).tolist())
     count = len(interest.items)
     return (
         f'<div class="interest"><p>{swatch(interest.category)}Category {interest.category}'
         f"<b>{interest.intensity:.0%}</b></p>"
         f'<div class="bar"><i style="width:{interest.intensity:.2%};background:{color(interest.category)}"></i></div>'
-        f"<small>{count} {'item' if count == 1 else 'items'} of the history; spread {interest.spread:.2f}; nearest items"
-        f'</small><ul class="titles">{near}</ul></div>'
+        f"<small>{count} {'item' if count == 1 else 'items'} of the history, spread {interest.spread:.2f}; nearest:"
+        f'</small><p class="near">{near}</p></div>'
     )

@@ -26,7 +26,10 @@ def intensities(recommender: Recommender, held_out: HeldOut | None, why_not: str
     intensity, unit = held_out.intensity, held_out.unit
     text = (
         "The intensity of an interest is its share in the mixture of a user's interests, after the history that the "
-        f"test sees; those of a user sum to 1. Over {len(intensity):,} {unit}."
+        f"test sees; those of a user sum to 1. Shown over {len(intensity):,} {unit}: boxes hold the middle half of "
+        "them, whiskers reach from the 5th to the 95th percentile, and dashed lines are means. The effective number of "
+        "interests is the exponential of the entropy of the intensities: 1 for a single interest, "
+        f"{intensity.shape[1]} for as many equal ones."
     )
     figures = {
         "intensity": _boxes(intensity),
@@ -36,13 +39,13 @@ def intensities(recommender: Recommender, held_out: HeldOut | None, why_not: str
     places = [
         figure(
             "intensity",
-            "Intensity of each category (box: half of all; whiskers: 5th to 95th percentile; dashed: mean)",
+            "Intensity of each category",
             "Box plots of the intensities of the categories.",
         ),
         figure("strongest", "Strongest interest", "Bar chart of the share of users by their strongest interest."),
         figure(
             "effective",
-            "Effective number of interests (exponential of the entropy of the intensities)",
+            "Effective number of interests",
             "Histogram of the effective number of interests of a user.",
         ),
     ]
@@ -57,7 +60,13 @@ def effective_number(intensity: np.ndarray) -> np.ndarray:
 
 def _axis(num_categories: int) -> dict:
     names = [f"category {number}" for number in range(num_categories)]
-    return {"tickvals": list(range(num_categories)), "ticktext": names, "autorange": "reversed", "showgrid": False}
+    return {
+        "tickvals": list(range(num_categories)),
+        "ticktext": names,
+        "autorange": "reversed",
+        "showgrid": False,
+        "zeroline": False,
+    }
 
 
 def _boxes(intensity: np.ndarray) -> dict:

@@ -65,7 +65,7 @@ def _map(recommender: Recommender, shown: np.ndarray, place: np.ndarray, group: 
                     "symbol": symbol(number),
                     "size": size[rows].round(1).tolist(),
                     "opacity": 0.8,
-                    "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"},
+                    "line": {"width": 0.5, "color": "rgba(127,127,127,0.6)"},
                 },
             }
         )

@@ -49,12 +49,16 @@ def training(recommender: Recommender) -> Section:
                 for place, key in enumerate(keys)
             ]
             place = f"valid-{number_of_family}"
-            figures[place] = lines(series, EPOCH, f"{family} on validation", mark)
+            figures[place] = lines(series, EPOCH, family, mark)
             places.append(figure(place, f"{family} on validation", f"Line plot of {family} after each epoch."))
     seconds = sum(entry["seconds"] for entry in history) / len(history)
     text = (
-        f"{len(history)} epochs of {seconds:.1f} s of training each on average. The parameters are those of epoch {best}"
-        + (f", the best one by {valid_metric} on validation." if validated else "; there was no validation.")
+        f"{len(history)} epochs of {seconds:.1f} s of training each on average. The parameters are those of epoch "
+        + (
+            f"{best}, the best one by {valid_metric} on validation."
+            if validated
+            else f"{best}; there was no validation."
+        )
     )
     return Section("training", "Training", paragraph(text) + f'<div class="grid">{"".join(places)}</div>', figures)
 
