@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from recbole_sigma.report.palette import NEUTRAL
 
+MARGIN = {"l": 56, "r": 16, "t": 16, "b": 48}
+"""Pixels around a plot."""
+
 
 def layout(x_title: str, y_title: str, height: int = 320, **more) -> dict:
     """Axes with titles; entries of ``xaxis`` and ``yaxis`` are added to them."""
@@ -13,7 +16,7 @@ def layout(x_title: str, y_title: str, height: int = 320, **more) -> dict:
         name: {"title": {"text": title, "standoff": 12}, "automargin": True, **more.pop(name, {})}
         for name, title in (("xaxis", x_title), ("yaxis", y_title))
     }
-    return {"height": height, "margin": {"l": 56, "r": 16, "t": 16, "b": 48}, "showlegend": False, **axes, **more}
+    return {"height": height, "margin": MARGIN, "showlegend": False, **axes, **more}
 
 
 def lines(
@@ -36,7 +39,10 @@ def lines(
         }
         for name, x, y, line_color, dash in series
     ]
-    more = {"showlegend": len(series) > 1, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}}
+    more = {"showlegend": len(series) > 1, "legend": {"orientation": "h", "y": 1.09, "yanchor": "bottom", "x": 0}}
+    xs = [x for _, own, *_ in series for x in own]
+    more["xaxis"] = {"range": [min(xs) - 0.5, max(xs) + 0.5], "dtick": 1 if max(xs) - min(xs) < 10 else None}
+    more["margin"] = {**MARGIN, "t": 28}
     if mark is not None:
         more["shapes"] = [
             {
@@ -55,9 +61,8 @@ def lines(
                 "xref": "x",
                 "yref": "paper",
                 "x": mark[0],
-                "y": 0.03,
+                "y": 1,
                 "yanchor": "bottom",
-                "xanchor": "left" if mark[0] < 0.5 * max(x for _, xs, *_ in series for x in xs) else "right",
                 "text": mark[1],
                 "showarrow": False,
             }
@@ -101,11 +106,11 @@ def points_with_errors(
     }
     overall_text = {
         "xref": "paper",
-        "x": 1,
-        "xanchor": "right",
+        "x": 1.01,
+        "xanchor": "left",
         "y": overall,
-        "yanchor": "bottom",
-        "text": f"all {overall:.4f}",
+        "align": "left",
+        "text": f"all<br>{overall:.4f}",
         "showarrow": False,
     }
     axes = {
@@ -119,9 +124,10 @@ def points_with_errors(
         },
         "yaxis": {"rangemode": "tozero"},
     }
+    margin = {**MARGIN, "r": 60}
     return {
         "data": data,
-        "layout": layout(x_title, y_title, **axes, shapes=[overall_line], annotations=[overall_text]),
+        "layout": layout(x_title, y_title, **axes, shapes=[overall_line], annotations=[overall_text], margin=margin),
     }
 
 

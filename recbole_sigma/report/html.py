@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from recbole_sigma.report.palette import color
+from recbole_sigma.report.palette import color, symbol
 
-__all__ = ["Section", "escape", "figure", "hover_lines", "missing", "paragraph", "swatch", "table", "tiles"]
+__all__ = ["Section", "counted", "escape", "figure", "hover_lines", "missing", "paragraph", "swatch", "table", "tiles"]
 
 
 class Section(NamedTuple):
@@ -45,8 +45,18 @@ def missing(text: str) -> str:
     return f'<p class="missing">{escape(text)}</p>'
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things whose plural ends in s."""
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+
+
 def swatch(category: int) -> str:
-    return f'<span class="swatch" style="background:{color(category)}"></span>'
+    """A mark in the colour and the shape of a category."""
+    name = f"category {category}"
+    return (
+        f'<span class="swatch {symbol(category)}" style="background:{color(category)}" role="img" title="{name}" '
+        f'aria-label="{name}"></span>'
+    )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

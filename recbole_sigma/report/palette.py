@@ -4,7 +4,7 @@ from __future__ import annotations
 
 COLORS = ("#2A87C8", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8D93")
 """Of Okabe and Ito, with a lighter blue, and grey for black and yellow, which one of the two grounds swallows."""
-SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "star")
+SYMBOLS = ("circle", "diamond", "square")
 NEUTRAL = "#8A8D93"
 
 

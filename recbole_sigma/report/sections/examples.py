@@ -10,7 +10,7 @@ import torch
 from recbole_sigma.recommend import Interest, Recommender
 from recbole_sigma.report.figures import layout
 from recbole_sigma.report.held_out import HeldOut, rank_rows
-from recbole_sigma.report.html import Section, escape, figure, hover_lines, missing, paragraph, swatch
+from recbole_sigma.report.html import Section, counted, escape, figure, hover_lines, missing, paragraph, swatch
 from recbole_sigma.report.items import category_of_items, title
 from recbole_sigma.report.palette import COLORS, NEUTRAL, color, symbol
 from recbole_sigma.report.sections.intensities import effective_number
@@ -141,7 +141,7 @@ def _article(
     target = int(held_out.target[example.row])
     rank = int(np.flatnonzero(example.ranked == target)[0]) + 1
     unread = int(held_out.length[example.row]) - len(example.history)
-    facts = f"User {user}: {held_out.length[example.row]:,} items before the test" + (
+    facts = f"User {user}: {counted(int(held_out.length[example.row]), 'item')} before the test" + (
         f", of which the model reads the last {len(example.history):,}." if unread else "."
     )
     outcome = f"It was {_item(catalog, target, category)}, on place {rank:,} of the {len(catalog):,} items."
@@ -176,11 +176,10 @@ def _item(catalog, item: int, category: np.ndarray | None) -> str:
 def _interest(recommender: Recommender, interest: Interest) -> str:
     catalog = recommender.catalog
     near = " · ".join(escape(title(catalog, item)) for item in catalog.ids(interest.nearest).tolist())
-    count = len(interest.items)
     return (
         f'<div class="interest"><p>{swatch(interest.category)}Category {interest.category}'
         f"<b>{interest.intensity:.0%}</b></p>"
         f'<div class="bar"><i style="width:{interest.intensity:.2%};background:{color(interest.category)}"></i></div>'
-        f"<small>{count} {'item' if count == 1 else 'items'} of the history, spread {interest.spread:.2f}; nearest:"
+        f"<small>{counted(len(interest.items), 'item')} of the history, spread {interest.spread:.2f}; nearest:"
         f'</small><p class="near">{near}</p></div>'
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recbole_sigma.quick_start import num_parameters
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.report.html import Section, tiles
+from recbole_sigma.report.html import Section, counted, tiles
 from recbole_sigma.report.sections.results import metric_names
 
 
@@ -14,7 +14,7 @@ def overview(recommender: Recommender) -> Section:
     tested = [(f"{value:.4f}", names.get(key, key), "test") for key, value in (state.get("test_result") or {}).items()]
     history = state.get("history") or []
     seconds = sum(epoch["seconds"] for epoch in history)
-    trained = [(duration(seconds), "training", f"{len(history)} epochs")] if history else []
+    trained = [(duration(seconds), "training", counted(len(history), "epoch"))] if history else []
     body = tiles(
         [
             *tested[:4],

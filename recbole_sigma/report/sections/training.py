@@ -6,7 +6,7 @@ import math
 
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.figures import lines
-from recbole_sigma.report.html import Section, figure, missing, paragraph
+from recbole_sigma.report.html import Section, counted, figure, missing, paragraph
 from recbole_sigma.report.palette import COLORS
 from recbole_sigma.report.sections.results import metric_names
 
@@ -52,13 +52,10 @@ def training(recommender: Recommender) -> Section:
             figures[place] = lines(series, EPOCH, family, mark)
             places.append(figure(place, f"{family} on validation", f"Line plot of {family} after each epoch."))
     seconds = sum(entry["seconds"] for entry in history) / len(history)
+    why = f"the best one by {valid_metric} on validation" if validated else "without a validation"
     text = (
-        f"{len(history)} epochs of {seconds:.1f} s of training each on average. The parameters are those of epoch "
-        + (
-            f"{best}, the best one by {valid_metric} on validation."
-            if validated
-            else f"{best}; there was no validation."
-        )
+        f"{counted(len(history), 'epoch')}, {seconds:.1f} s of training each on average. The parameters are those of "
+        f"epoch {best}, {why}."
     )
     return Section("training", "Training", paragraph(text) + f'<div class="grid">{"".join(places)}</div>', figures)
 
