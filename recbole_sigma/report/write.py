@@ -57,7 +57,7 @@ def write_report(
         held_out = rank_test_rows(recommender, open_test_rows(recommender, data_path))
     except RecBoleSigmaError as error:
         problem = str(error)
-    why_not = f"This needs the test rows of the data: {problem}."
+    why_not = f"This needs the test rows: {problem}."
     sections = [
         overview(recommender),
         training(recommender),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from recbole_sigma.recommend import Interest, Recommender
 from recbole_sigma.report.figures import layout
@@ -79,7 +78,7 @@ def choose(held_out: HeldOut) -> list[tuple[int, str]]:
 
 def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str) -> Example:
     loader = held_out.loader
-    interaction, excluded, _, _ = loader.collate_fn(torch.tensor([row]))
+    interaction, excluded, _, _ = loader.collate_fn([row])
     history = interaction[recommender.model.ITEM_SEQ][0]
     ranked = rank_rows(recommender, loader.dataset, interaction, excluded, loader.dataset.item_num)
     return Example(row, why, history[history > 0].numpy(), ranked.items[0].cpu().numpy())
