@@ -43,6 +43,7 @@ def lines(
     xs = [x for _, own, *_ in series for x in own]
     more["xaxis"] = {"range": [min(xs) - 0.5, max(xs) + 0.5], "dtick": 1 if max(xs) - min(xs) < 10 else None}
     more["margin"] = {**MARGIN, "t": 28}
+    more["hovermode"] = "x"
     if mark is not None:
         more["shapes"] = [
             {
@@ -127,7 +128,16 @@ def points_with_errors(
     margin = {**MARGIN, "r": 60}
     return {
         "data": data,
-        "layout": layout(x_title, y_title, **axes, shapes=[overall_line], annotations=[overall_text], margin=margin),
+        "layout": layout(
+            x_title,
+            y_title,
+            **axes,
+            shapes=[overall_line],
+            annotations=[overall_text],
+            margin=margin,
+            hovermode="x",
+            hoverdistance=-1,
+        ),
     }
 
 
@@ -141,4 +151,4 @@ def bars(x: Sequence[float], y: Sequence[float], hovers: Sequence[str], x_title:
         "hovertext": list(hovers),
         "hoverinfo": "text",
     }
-    return {"data": [trace], "layout": layout(x_title, y_title, bargap=0.04, **more)}
+    return {"data": [trace], "layout": layout(x_title, y_title, bargap=0.04, hovermode="x", **more)}

@@ -2,7 +2,7 @@
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const config = {
   displaylogo: false,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
+  modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 };
 
 function themed(layout) {
@@ -35,7 +35,8 @@ function draw() {
     if (place.closest(".square")) {
       layout.height = Math.min(layout.height, place.clientWidth + 60);
     }
-    Plotly.react(place, figure.data, layout, config);
+    const bar = place.closest(".slim") ? { displayModeBar: false } : {};
+    Plotly.react(place, figure.data, layout, { ...config, ...bar });
   }
 }
 

@@ -27,7 +27,7 @@ def intensities(recommender: Recommender, held_out: HeldOut | None, why_not: str
     text = (
         "The intensity of an interest is its share in the mixture of a user's interests, after the history that the "
         f"test sees; those of a user sum to 1. Shown over {len(intensity):,} {unit}: boxes hold the middle half of "
-        "them, whiskers reach from the 5th to the 95th percentile, and dashed lines are means. The effective number of "
+        "them, whiskers reach from the 5th to the 95th percentile, and diamonds are means. The effective number of "
         "interests is the exponential of the entropy of the intensities: 1 for a single interest, "
         f"{intensity.shape[1]} for as many equal ones."
     )
@@ -70,28 +70,43 @@ def _axis(num_categories: int) -> dict:
 
 
 def _boxes(intensity: np.ndarray) -> dict:
-    data = []
-    for number, column in enumerate(intensity.T):
-        low, q1, median, q3, high = np.percentile(column, [5, 25, 50, 75, 95]).round(4).tolist()
-        data.append(
-            {
-                "type": "box",
-                "orientation": "h",
-                "name": f"category {number}",
-                "y": [number],
-                "q1": [q1],
-                "median": [median],
-                "q3": [q3],
-                "lowerfence": [low],
-                "upperfence": [high],
-                "mean": [round(float(column.mean()), 4)],
-                "boxmean": True,
-                "line": {"color": color(number), "width": 2},
-                "width": 0.5,
-            }
-        )
-    axes = {"xaxis": {"range": [0, 1], "tickformat": ".0%"}, "yaxis": _axis(intensity.shape[1])}
-    return {"data": data, "layout": layout("intensity, share of the mixture", "", _height(intensity), **axes)}
+    """Of percentiles, so that the page does not hold the users; the labels are those of the points at the means."""
+    percentiles = np.percentile(intensity, [5, 25, 50, 75, 95], axis=0).T.round(4).tolist()
+    means = intensity.mean(0).round(4).tolist()
+    data = [
+        {
+            "type": "box",
+            "orientation": "h",
+            "y": [number],
+            "q1": [q1],
+            "median": [median],
+            "q3": [q3],
+            "lowerfence": [low],
+            "upperfence": [high],
+            "line": {"color": color(number), "width": 2},
+            "width": 0.5,
+            "hoverinfo": "skip",
+        }
+        for number, (low, q1, median, q3, high) in enumerate(percentiles)
+    ]
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": means,
+        "y": list(range(len(means))),
+        "marker": {"symbol": "diamond", "size": 9, "opacity": 1, "color": [color(n) for n in range(len(means))]},
+        "hovertext": [
+            f"category {number}<br>mean {mean:.1%}, median {median:.1%}<br>middle half: {q1:.1%} to {q3:.1%}<br>"
+            f"5th to 95th percentile: {low:.1%} to {high:.1%}"
+            for number, (mean, (low, q1, median, q3, high)) in enumerate(zip(means, percentiles))
+        ],
+        "hoverinfo": "text",
+    }
+    axes = {"xaxis": {"range": [0, 1], "tickformat": ".0%"}, "yaxis": _axis(intensity.shape[1]), "hovermode": "y"}
+    return {
+        "data": [*data, points],
+        "layout": layout("intensity, share of the mixture", "", _height(intensity), **axes),
+    }
 
 
 def _strongest(intensity: np.ndarray, unit: str) -> dict:
@@ -114,6 +129,7 @@ def _strongest(intensity: np.ndarray, unit: str) -> dict:
     axes = {
         "xaxis": {"range": [0, 1.12 * float(share.max())], "tickformat": ".0%"},
         "yaxis": _axis(intensity.shape[1]),
+        "hovermode": "y",
     }
     return {"data": [trace], "layout": layout(f"share of {unit}", "", _height(intensity), **axes)}
 
