@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_sigma.errors import RequestError
-from recbole_sigma.layers.packing import Packing
+from recbole_sigma.layers.packing import Packing, pack
 
 
 class Interest(NamedTuple):
@@ -82,3 +82,11 @@ def category_similarity(model) -> Tensor:
     """Cosine of each item and each category, ``[V, K]``; row 0 is the padding."""
     encoder = model.interest_encoder
     return encoder.category_logits(model.item_embedding.weight) * encoder.category_temperature
+
+
+@torch.no_grad()
+def intensities(model, sequences: Tensor) -> Tensor:
+    """Intensity ``[B, K]`` of the interests after each history of ``[B, T]`` item ids, padded with zeros."""
+    items, packing = pack(sequences)
+    _, intensity = model.interest_encoder.mean_and_intensity(model.item_embedding(items), packing)
+    return intensity[packing.last]

@@ -1,0 +1,124 @@
+"""The test rows as evaluation saw them, and where the model ranked what came next."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from recbole.utils import ModelType
+
+from recbole_sigma.data import create_dataset, identify
+from recbole_sigma.data.loaders import FullSortLoader
+from recbole_sigma.data.rows import TARGET_INDEX
+from recbole_sigma.errors import DataError
+from recbole_sigma.evaluation import Ranked, rank_catalog
+from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.interests import intensities
+from recbole_sigma.recommend.saved_model import Settings
+
+
+class HeldOut(NamedTuple):
+    """The ``R`` rows of the test: a user, a history, and the item that came next.
+
+    Attributes:
+        loader: gives the rows again, by their numbers.
+        user: ``[R]``, ids.
+        length: ``[R]``, items of the history, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last.
+        target: ``[R]``, ids of the items that came next.
+        rank: ``[R]``, place of the target from 1, or 0 behind the longest list of ``topk``.
+        intensity: ``[R, K]`` of the interests after the history, or None for models without them.
+    """
+
+    loader: FullSortLoader
+    user: np.ndarray
+    length: np.ndarray
+    target: np.ndarray
+    rank: np.ndarray
+    intensity: np.ndarray | None
+
+    @property
+    def unit(self) -> str:
+        """What a row is called: a user, unless some have several."""
+        return "users" if len(np.unique(self.user)) == len(self.user) else "test interactions"
+
+    def recall(self, k: int) -> np.ndarray:
+        """Recall@k of each row: 1 if the target is among the first k, else 0."""
+        return ((self.rank > 0) & (self.rank <= k)).astype(float)
+
+    def ndcg(self, k: int) -> np.ndarray:
+        """NDCG@k of each row: 1 / log2(1 + rank) of a target among the first k, else 0."""
+        return self.recall(k) / np.log2(1 + np.maximum(self.rank, 1))
+
+    def metric(self, name: str) -> np.ndarray | None:
+        """Values of the rows for a name such as ``recall@20``, or None for other metrics than Recall, Hit and NDCG."""
+        metric, _, k = name.lower().partition("@")
+        function = {"recall": self.recall, "hit": self.recall, "ndcg": self.ndcg}.get(metric)
+        return None if function is None else function(int(k))
+
+
+def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None = None) -> FullSortLoader:
+    """The loader of the test rows of the data set that a model was trained on.
+
+    Args:
+        data_path: folder that holds the folder of the data set; by default the one of the training.
+
+    Raises:
+        DataError: the data are not there, are others than those of the training, or have no test rows; or the test
+            ranked sampled candidates.
+    """
+    state = recommender.state
+    name, mode = state["config"]["dataset"], state["config"]["eval_args"]["mode"]["test"]
+    if mode != "full":
+        raise DataError(f"the test of this run ranked the candidates of mode {mode}, which are drawn anew in each run")
+    settings = Settings(
+        {**state["config"], "device": recommender.device, "MODEL_TYPE": ModelType.SEQUENTIAL, "worker": 0}
+    )
+    if data_path is not None:
+        settings["data_path"] = os.path.join(data_path, name)
+    if not os.path.isdir(settings["data_path"]):  # RecBole would download it
+        raise DataError(
+            f"the data set {name} is not in {settings['data_path']}; give the folder that holds {name}/ with "
+            "--data_path"
+        )
+    dataset = create_dataset(settings)
+    if identify(dataset)["digest"] != state["catalog"]["digest"]:
+        raise DataError(
+            f"the data in {settings['data_path']} have other users or items than those of the training; give the "
+            "folder with its files with --data_path"
+        )
+    test_set = dataset.build()[2]
+    if not len(test_set):
+        raise DataError(f"eval_args {settings['eval_args']} leave nothing of {name} for the test")
+    return FullSortLoader(settings, test_set, None)
+
+
+def rank_rows(recommender: Recommender, dataset, interaction, excluded, k: int) -> Ranked:
+    """The k best items of rows of a ``FullSortLoader`` and its data set, as in evaluation."""
+    device = recommender.device
+    features = dataset.get_item_feature().to(device)
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        return rank_catalog(recommender.model, interaction.to(device), dataset.item_num, k, excluded, features)
+
+
+def rank_test_rows(recommender: Recommender, loader: FullSortLoader) -> HeldOut:
+    """Rank the catalog for each test row, ``eval_batch_size`` rows at a time."""
+    model, dataset = recommender.model, loader.dataset
+    longest = max(recommender.settings["topk"])
+    columns = {name: [] for name in ("user", "length", "target", "rank", "intensity")}
+    for interaction, excluded, _, target in loader:
+        best = rank_rows(recommender, dataset, interaction, excluded, longest).items.cpu()
+        hit = best == target.unsqueeze(1)
+        columns["user"].append(interaction[dataset.uid_field])
+        columns["target"].append(target)
+        columns["rank"].append(torch.where(hit.any(1), 1 + hit.long().argmax(1), 0))
+        if TARGET_INDEX in interaction:
+            columns["length"].append(dataset.seen_before(interaction[TARGET_INDEX])[1])
+        else:  # benchmark files hold no more than the lists
+            columns["length"].append(interaction[model.ITEM_SEQ_LEN])
+        if getattr(model, "has_interests", False):
+            columns["intensity"].append(intensities(model, interaction[model.ITEM_SEQ].to(recommender.device)))
+    return HeldOut(
+        loader, **{name: torch.cat(parts).cpu().numpy() if parts else None for name, parts in columns.items()}
+    )

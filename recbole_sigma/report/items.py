@@ -1,0 +1,29 @@
+"""Items in words, and in categories."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.catalog import Catalog
+from recbole_sigma.recommend.interests import category_similarity
+
+
+def title(catalog: Catalog, id_: int) -> str:
+    """The title of an item, or its token where there is none."""
+    return str(catalog.titles[id_] or catalog.tokens[id_])
+
+
+def category_of_items(recommender: Recommender) -> np.ndarray | None:
+    """Number of the category of each item ``[V]``, or None for models without categories."""
+    if not getattr(recommender.model, "has_interests", False):
+        return None
+    return category_similarity(recommender.model).argmax(1).cpu().numpy()
+
+
+def item_vectors(recommender: Recommender) -> np.ndarray | None:
+    """Vectors of the items ``[V, D]``, or None for models that keep none in ``item_embedding``."""
+    weight = getattr(getattr(recommender.model, "item_embedding", None), "weight", None)
+    if weight is None or weight.dim() != 2 or len(weight) < len(recommender.catalog) + 1:
+        return None
+    return weight.detach().cpu().numpy()[: len(recommender.catalog) + 1]

@@ -1,0 +1,22 @@
+"""What the model was trained with."""
+
+from __future__ import annotations
+
+import json
+
+from recbole_sigma.config import find_model, model_keys
+from recbole_sigma.recommend import Recommender
+from recbole_sigma.report.html import Section, table
+
+OF_EVERY_MODEL = (
+    "seed", "epochs", "stopping_step", "train_batch_size", "learning_rate", "weight_decay", "eval_args", "valid_metric",
+    "remove_seen", "val_interval", "user_inter_num_interval", "item_inter_num_interval",
+)  # fmt: skip
+
+
+def settings(recommender: Recommender) -> Section:
+    config = recommender.state["config"]
+    keys = [*OF_EVERY_MODEL, *sorted(model_keys(find_model(recommender.state["model"])) - set(OF_EVERY_MODEL))]
+    rows = [[key, json.dumps(config[key], ensure_ascii=False)] for key in keys if key in config]
+    body = f"<details><summary>Settings of the run</summary>{table(['key', 'value'], rows)}</details>"
+    return Section("settings", "Settings", body, {})

@@ -1,0 +1,74 @@
+"""From a checkpoint to the file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from recbole_sigma.errors import RecBoleSigmaError
+from recbole_sigma.files import written_whole
+from recbole_sigma.recommend import load
+from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
+from recbole_sigma.report.page import page
+from recbole_sigma.report.sections.accuracy import accuracy
+from recbole_sigma.report.sections.examples import examples
+from recbole_sigma.report.sections.intensities import intensities
+from recbole_sigma.report.sections.item_map import item_map
+from recbole_sigma.report.sections.overview import overview
+from recbole_sigma.report.sections.results import results
+from recbole_sigma.report.sections.settings import settings
+from recbole_sigma.report.sections.training import training
+
+
+class Written(NamedTuple):
+    """A report that was written.
+
+    Attributes:
+        path: of the file.
+        missing: why what is shown of users is left out, or None if nothing is.
+    """
+
+    path: Path
+    missing: str | None
+
+
+def write_report(
+    checkpoint: str | os.PathLike,
+    output: str | os.PathLike = "report.html",
+    data_path: str | os.PathLike | None = None,
+    device: str = "auto",
+) -> Written:
+    """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
+
+    Args:
+        checkpoint: of a sequential model, which a run of the plugin wrote.
+        output: the file; one that exists is replaced when the new one is complete.
+        data_path: folder that holds the folder of the data set, by default the one of the training. Without the data
+            the report leaves out what it shows of users.
+        device: as for ``recommend.load``.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of a model that is not sequential.
+    """
+    recommender = load(checkpoint, device)
+    held_out, problem = None, None
+    try:
+        held_out = rank_test_rows(recommender, open_test_rows(recommender, data_path))
+    except RecBoleSigmaError as error:
+        problem = str(error)
+    why_not = f"This needs the test rows: {problem}."
+    sections = [
+        overview(recommender),
+        training(recommender),
+        results(recommender, held_out),
+        item_map(recommender),
+        intensities(recommender, held_out, why_not),
+        accuracy(recommender, held_out, why_not),
+        examples(recommender, held_out, why_not),
+        settings(recommender),
+    ]
+    heading = f"{recommender.state['model']} on {recommender.state['config']['dataset']}"
+    with written_whole(output) as temporary:
+        temporary.write_text(page(heading, Path(checkpoint).name, sections), encoding="utf-8")
+    return Written(Path(output), problem)

@@ -1,0 +1,195 @@
+"""The report as a browser shows it: every plot is there, nothing is loaded, and text from files stays text."""
+
+import re
+from html import unescape
+
+import pytest
+
+from recbole_sigma import checkpoint
+from recbole_sigma.cli import main
+from recbole_sigma.report import write_report
+from tests.report.browser import started
+from tests.report.conftest import TITLES
+
+OF_TRAINING = {"loss", "valid-0", "valid-1"}
+OF_ACCURACY = {"recall-by-length", "recall-by-popularity", "ndcg-by-length", "ndcg-by-popularity"}
+OF_INTERESTS = {"intensity", "strongest", "effective"}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with started() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def report(sigma, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    assert write_report(sigma["checkpoint"], path).missing is None
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(browser, report):
+    return browser.open(report)
+
+
+def luminance(page, selector, property_):
+    """Relative luminance of a colour, as WCAG 2 defines it."""
+    value = page.evaluate(f"s => getComputedStyle(document.querySelector(s)).{property_}", selector)
+    parts = [int(part) / 255 for part in re.findall(r"\d+", value)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def names(plots):
+    return {plot["name"] for plot in plots}
+
+
+def test_opening_it_brings_no_error_and_loads_nothing(opened, report):
+    assert opened.problems == []
+    assert opened.requests == [report.as_uri()]
+
+
+def test_every_plot_is_drawn_and_has_data_and_axes(opened):
+    plots = opened.plots()
+    histories = {plot["name"] for plot in plots if plot["name"].startswith("history-")}
+    assert names(plots) == OF_TRAINING | OF_ACCURACY | OF_INTERESTS | {"item-map"} | histories
+    assert 4 <= len(histories) <= 6
+    for plot in plots:
+        assert plot["drawn"] and plot["width"] > 200, plot
+        assert plot["traces"] and all(plot["traces"]), plot
+        assert plot["marks"] >= len(plot["traces"]), plot
+        assert plot["titles"][0] and plot["missing"] == 0, plot
+
+
+def test_the_contents_lead_to_every_section(opened):
+    links = opened.page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
+    sections = opened.page.eval_on_selector_all("main > section", "parts => parts.map(part => '#' + part.id)")
+    assert links == sections and len(sections) == 8
+
+
+def test_titles_are_shown_as_they_are(opened):
+    """In lists and in the labels of points; none of them became an element or ran."""
+    text = opened.page.inner_text("main")
+    assert all(title in text for title in TITLES)
+    assert "User <s>" in text
+    assert opened.page.locator("main script, main img, main b:text-is('bold'), main s, main section i > *").count() == 0
+
+    hovertexts = opened.page.evaluate("() => document.getElementById('item-map').data.map(trace => trace.hovertext)")
+    places = [(curve, point) for curve, texts in enumerate(hovertexts) for point in range(len(texts))]
+    for title in TITLES:
+        curve, point = next(place for place in places if unescape(hovertexts[place[0]][place[1]]).startswith(title))
+        opened.page.wait_for_timeout(100)  # Plotly leaves out labels that follow each other within 50 ms
+        opened.page.evaluate(
+            "([curveNumber, pointNumber]) => Plotly.Fx.hover('item-map', [{curveNumber, pointNumber}])", [curve, point]
+        )
+        label = opened.page.text_content("#item-map .hoverlayer")
+        assert re.fullmatch(re.escape(title) + r" \d+item <i>\d+category \d\d+ training interactions", label)
+    assert opened.problems == []
+
+
+def test_a_script_in_the_page_would_not_run(browser, report, tmp_path):
+    """What the security policy is for, should ever a text not be escaped."""
+    text = report.read_text("utf-8").replace(
+        "</main>", "<script>alert('ran')</script><img src='http://a.test/'></main>"
+    )
+    (tmp_path / "report.html").write_text(text, "utf-8")
+    opened = browser.open(tmp_path / "report.html")
+    assert "ran" not in opened.problems
+    assert len(opened.problems) == 2 and all("Content Security Policy" in problem for problem in opened.problems)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_every_width_and_follows_the_colour_scheme(browser, report, width, scheme):
+    opened = browser.open(report, width, scheme)
+    assert opened.problems == []
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= width
+    too_wide = """() => [...document.querySelectorAll(".main-svg")].filter(
+        plot => plot.getBoundingClientRect().width > plot.closest("figure").getBoundingClientRect().width + 1).length"""
+    assert opened.page.evaluate(too_wide) == 0
+    ground = luminance(opened.page, "body", "backgroundColor")
+    ink = luminance(opened.page, "#loss .xtitle", "fill")
+    assert (ground > ink) == (scheme == "light")
+    assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5  # WCAG 2, level AA
+    opened.page.close()
+
+
+def test_numbers_of_the_page_are_those_of_the_run(opened, sigma):
+    rows = opened.page.eval_on_selector_all("#test tr", "rows => rows.map(row => row.innerText.split('\\t'))")
+    assert rows[0][:3] == ["metric", "validation", "test"]
+    shown = {name.lower(): (float(valid), float(test)) for name, valid, test, _ in rows[1:]}
+    assert shown == {key: (sigma["best_valid_result"][key], value) for key, value in sigma["test_result"].items()}
+    assert "Ranking the test rows again for this report gave the same values." in opened.page.inner_text("#test")
+    losses = opened.page.evaluate("() => document.getElementById('loss').data[0].y")
+    history = checkpoint.load(sigma["checkpoint"])["history"]
+    assert losses == [entry["train_loss"] for entry in history] and len(losses) == 2
+    best = max(history, key=lambda entry: entry["valid"]["recall@10"])["epoch"]
+    assert f"best: {best}" in opened.page.text_content("#loss")
+
+
+def test_the_item_that_came_next_is_marked_where_it_was_recommended(opened):
+    for article in opened.page.locator("article.example").all():
+        place = int(re.search(r"on place (\d+) of the 40 items", article.inner_text())[1])
+        hits = article.locator("li.hit")
+        assert hits.count() == (place <= 10)
+        if place <= 10:
+            own = "element => [...element.parentElement.children].indexOf(element) + 1"
+            assert hits.first.evaluate(own) == place
+
+
+def test_a_model_without_interests_has_the_rest(browser, sasrec, tmp_path):
+    assert write_report(sasrec["checkpoint"], tmp_path / "report.html").missing is None
+    opened = browser.open(tmp_path / "report.html")
+    assert opened.problems == []
+    plots = opened.plots()
+    assert names(plots) == OF_TRAINING | OF_ACCURACY | {"item-map", "history-0", "history-1", "history-2"}
+    assert all(plot["drawn"] and all(plot["traces"]) for plot in plots)
+    assert "SASRecAP has no interests" in opened.page.inner_text("#intensities")
+    assert opened.page.locator(".interest").count() == 0
+
+
+def test_without_data_and_record_the_page_says_what_is_missing(browser, sigma, tmp_path, capsys):
+    """A checkpoint of a run that was interrupted, on a machine without its data."""
+    state = checkpoint.load(sigma["checkpoint"])
+    for key in ("history", "valid_result", "test_result"):
+        del state[key]
+    checkpoint.save(state, tmp_path / "interrupted.pth")
+    words = ["report", "--checkpoint", str(tmp_path / "interrupted.pth"), "--output", str(tmp_path / "report.html")]
+    assert main([*words, f"--data_path={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"report: .*report.html \(\d\.\d MB\)", printed)
+    assert "what is shown of users is left out: the data set titled is not in" in printed
+
+    opened = browser.open(tmp_path / "report.html")
+    assert opened.problems == []
+    assert names(opened.plots()) == {"item-map"}
+    for section, text in {
+        "training": "no record of its training",
+        "test": "no test result",
+        "intensities": "give the folder that holds titled/ with --data_path",
+        "accuracy": "give the folder that holds titled/ with --data_path",
+        "examples": "give the folder that holds titled/ with --data_path",
+    }.items():
+        assert text in opened.page.inner_text(f"#{section} .missing")
+
+
+def test_results_that_the_data_do_not_give_are_pointed_out(browser, sigma, tmp_path):
+    state = checkpoint.load(sigma["checkpoint"])
+    state["test_result"]["recall@10"] += 0.01
+    checkpoint.save(state, tmp_path / "other.pth")
+    write_report(tmp_path / "other.pth", tmp_path / "report.html")
+    assert "gave other values of Recall@10" in browser.open(tmp_path / "report.html").page.inner_text("#test .missing")
+
+
+def test_it_is_the_same_every_time(report, sigma, tmp_path):
+    write_report(sigma["checkpoint"], tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_a_model_that_is_not_sequential_is_refused(train, tmp_path, capsys):
+    run = train("BPR", embedding_size=8, MAX_ITEM_LIST_LENGTH=50)
+    assert main(["report", "--checkpoint", run["checkpoint"], "--output", str(tmp_path / "report.html")]) == 2
+    assert "expected a sequential model" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
