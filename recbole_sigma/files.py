@@ -36,8 +36,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
 def filled_whole(folder: str | os.PathLike) -> Iterator[Path]:
     """A temporary folder beside ``folder`` to fill with files, which move there at the end of the context.
 
-    They are flushed to the disk before that, and replace those of the same names; others stay. If the context ends in an
-    exception, ``folder`` is as it was. A process that is killed leaves a temporary folder behind, ``.<name>.<letters>``.
+    They are flushed to the disk before that, and replace those of the same names; others stay. If the context ends in
+    an exception, ``folder`` is as it was. A process that is killed leaves a temporary folder, ``.<name>.<letters>``.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,7 @@ def export_checkpoint(
     A program (onnx, torch) is compared with the model on random histories before anything is left behind.
 
     Args:
+        checkpoint: of a run of the plugin, or a folder, whose newest one is taken.
         format: "onnx" for an ONNX graph, "torch" for a program of ``torch.export``, "safetensors" for the weights,
             settings and catalog, from which ``load_weights`` makes a ``Recommender``.
         folder: by default ``<checkpoint without its ending>-<format>``.
@@ -60,21 +61,21 @@ def export_checkpoint(
         raise RequestError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     if scores and format == "safetensors":
         raise RequestError("safetensors hold weights, not what they compute; expected format onnx or torch for scores")
-    checkpoint = Path(checkpoint)
-    folder = checkpoint.with_name(f"{checkpoint.stem}-{format}") if folder is None else Path(folder)
+    recommender = load(checkpoint, "cpu")
+    source = Path(recommender.path)
+    folder = source.with_name(f"{source.stem}-{format}") if folder is None else Path(folder)
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; expected a folder to write to")
     if not overwrite and folder.exists() and any(folder.iterdir()):
         raise RequestError(f"{folder} is not empty; expected a new folder, or --overwrite to replace files in it")
-    recommender = load(checkpoint, "cpu")
     with filled_whole(folder) as temporary:
         if format == "safetensors":
             write_weights(recommender.state, temporary)
-            text, difference = readme.of_weights(recommender, checkpoint.name), 0.0
+            text, difference = readme.of_weights(recommender), 0.0
         else:
             encoder = Encoder(recommender.model, scores)
             difference = _write_program(recommender, encoder, format, temporary)
-            text = readme.of_program(recommender, encoder, checkpoint.name, format, difference)
+            text = readme.of_program(recommender, encoder, format, difference)
             if encoder.any_length:
                 items.write_vectors(recommender.model, temporary)
         items.write_names(recommender.catalog, temporary)
@@ -88,15 +89,22 @@ def _write_program(recommender: Recommender, encoder: Encoder, format: str, fold
     model = recommender.state["model"]
     if recommender.has_user_vectors:
         raise RequestError(
-            f"{model} reads a vector of each user it was trained on, which new ones lack; expected a model that reads "
-            "histories alone. --format safetensors writes its weights"
+            f"{model} asks for the user beside the history and cannot be exported as {format}; expected a model that "
+            "reads histories alone. --format safetensors writes its weights"
         )
     try:
         return programs.difference(encoder, write(encoder, folder / name))
     except (RecBoleSigmaError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # tracing ends in dozens of kinds, which name what in the model it cannot follow
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise RequestError(
-            f"{model} cannot be exported as {format}: {reason}. --format safetensors writes its weights"
+            f"{model} cannot be exported as {format}: {_reason(error)}. --format safetensors writes its weights"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong at first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first}".rstrip(" .:")

@@ -13,7 +13,7 @@ NAMES, VECTORS = "items.json", "items.npy"
 
 
 def write_names(catalog: Catalog, folder: Path) -> None:
-    """``tokens``, ``titles`` (null where no item has one) and ``popularity`` of the items, by id; id 0 is the padding."""
+    """``tokens``, ``titles`` (null if there are none) and ``popularity`` of the items, by id; id 0 is the padding."""
     titles = catalog.titles.tolist()
     names = {
         "tokens": catalog.tokens.tolist(),

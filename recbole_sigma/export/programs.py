@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.export import Dim
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from recbole_sigma.errors import RequestError
@@ -38,8 +39,15 @@ def write_onnx(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
     runtime = require("onnxruntime", "onnx")
     with _for_export():
         program = torch.onnx.export(
-            _trace(encoder), dynamo=True, verbose=False, input_names=["item_seq"], output_names=[encoder.output]
+            _trace(encoder),
+            dynamo=True,
+            verbose=False,
+            input_names=["item_seq"],
+            output_names=[encoder.output],
+            dynamic_shapes=({size: dim.__name__ for size, dim in _open_sizes(encoder).items()},),
         )
+    for part in (program.model, program.model.graph, *program.model.graph.all_nodes()):
+        part.metadata_props.clear()  # where in which file each node comes from, with the names of folders
     program.save(path)
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
@@ -66,12 +74,20 @@ def difference(encoder: Encoder, run: Callable[[Tensor], Tensor]) -> float:
 
 
 def _trace(encoder: Encoder) -> torch.export.ExportedProgram:
-    width = max(2, encoder.max_length) if encoder.any_length else encoder.max_length
-    open_sizes = {0: torch.export.Dim("batch", min=1)}
-    if encoder.any_length and encoder.max_length > 2:
-        open_sizes[1] = torch.export.Dim("length", min=1, max=encoder.max_length)
-    example = torch.ones(2, width, dtype=torch.long)
-    return torch.export.export(encoder, (example,), dynamic_shapes=(open_sizes,), strict=False)
+    example = torch.ones(2, encoder.max_length, dtype=torch.long)
+    program = torch.export.export(encoder, (example,), dynamic_shapes=(_open_sizes(encoder),), strict=False)
+    for module in program.graph_module.modules():
+        for node in getattr(module, "graph", torch.fx.Graph()).nodes:
+            node.meta.pop("stack_trace", None)  # has the names of folders
+    return program
+
+
+def _open_sizes(encoder: Encoder) -> dict[int, Dim]:
+    """Sizes of the input that are not fixed."""
+    sizes = {0: Dim("batch", min=1)}
+    if encoder.any_length and encoder.max_length > 1:
+        sizes[1] = Dim("length", min=1, max=encoder.max_length)
+    return sizes
 
 
 @contextmanager
@@ -81,7 +97,7 @@ def _for_export() -> Iterator[None]:
     Otherwise PyTorch 2.13 traces attention with another layout in memory than it converts, and stops.
     """
     disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from recbole_sigma.export.encoder import Encoder
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.version import __version__
@@ -25,8 +27,8 @@ PROGRAM = """\
 
 Written by recbole_sigma {version} from `{checkpoint}`: {num_items:,} items, histories of up to {max_length}.
 
-- `{file}`: `item_seq`, int64 `[B, T]`, to `{output}`, float32 `{shape}`. A row is the ids of the last {max_length} items
-  of a user, oldest first, padded with 0 on the right; {sizes}. A row of zeros alone has no meaning.
+- `{file}`: `item_seq`, int64 `[B, T]`, to `{output}`, float32 `{shape}`. A row is the ids of the last {max_length}
+  items of a user, oldest first, padded with 0 on the right; {sizes}. A row of zeros alone has no meaning.
 {vectors}\
 - `items.json`: `tokens`, `titles` and `popularity` of the items, by id (training interactions); id 0 is the padding.
 - It was compared with the model on random histories: the largest difference is {difference:.0e} of the largest value.
@@ -44,7 +46,7 @@ for item in np.argsort(-scores[0])[:10]:
     print(tokens[item], scores[0, item])
 ```
 """
-VECTORS = "- `items.npy`: float32 `[{rows}, {size}]`, the vector of each item by id{use}.\n"
+VECTORS = "- `items.npy`: float32 `[{rows}, {size}]`, the vector of each item by id.{use}\n"
 SCORE = 'scores = (user_vectors @ np.load("items.npy").T).max(1)  # [B, V]\n'
 WEIGHTS = """\
 # {model} as safetensors
@@ -66,18 +68,18 @@ for one in load_weights(".").recommend([{history}], k=10):
 """
 
 
-def of_program(recommender: Recommender, encoder: Encoder, checkpoint: str, format: str, difference: float) -> str:
+def of_program(recommender: Recommender, encoder: Encoder, format: str, difference: float) -> str:
     """Shapes, types and runnable code for a program of this format."""
     vectors, shape = "", "[B, V]"
     if encoder.any_length:
         rows, size = recommender.model.item_vectors.shape
-        use = "; a score is the largest product of one of the K vectors of a user with it"
+        use = " Its score is the largest of its products with the K vectors of a user."
         vectors = VECTORS.format(rows=rows, size=size, use=use if encoder.output == "user_vectors" else "")
     if encoder.output == "user_vectors":
         shape = "[B, K, D]"
     length = f"T is 1 to {encoder.max_length}" if encoder.any_length else f"T is {encoder.max_length} always"
     return PROGRAM.format(
-        **_about(recommender, checkpoint),
+        **_about(recommender),
         title=TITLES[format],
         file=FILES[format],
         output=encoder.output,
@@ -91,16 +93,16 @@ def of_program(recommender: Recommender, encoder: Encoder, checkpoint: str, form
     )
 
 
-def of_weights(recommender: Recommender, checkpoint: str) -> str:
+def of_weights(recommender: Recommender) -> str:
     """What the files hold, and how to load them."""
-    return WEIGHTS.format(**_about(recommender, checkpoint))
+    return WEIGHTS.format(**_about(recommender))
 
 
-def _about(recommender: Recommender, checkpoint: str) -> dict:
+def _about(recommender: Recommender) -> dict:
     return {
         "model": recommender.state["model"],
         "version": __version__,
-        "checkpoint": checkpoint,
+        "checkpoint": Path(recommender.path).name,
         "num_items": len(recommender.catalog),
         "max_length": recommender.settings["MAX_ITEM_LIST_LENGTH"],
         "history": [str(token) for token in recommender.catalog.tokens[1:4]],

@@ -26,7 +26,7 @@ def write_weights(state: dict, folder: Path) -> None:
     """
     safetensors = require("safetensors.torch", "safetensors")
     tensors: dict[str, Tensor] = {}
-    rest = {key: state[key] for key in sorted(checkpoint.KEYS - {"state_dict"})}
+    rest = {part: state[part] for part in checkpoint.PARTS if part != "state_dict"}
     tree = _without_tensors(checkpoint.to_plain(rest), "", tensors)
     weights = {name: weight.contiguous().clone() for name, weight in state["state_dict"].items()}
     safetensors.save_file(weights, folder / WEIGHTS, {"format": "pt", "model": state["model"]})
@@ -63,7 +63,7 @@ def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: t
         RequestError: there is no such device.
     """
     place = pick_device(device)
-    return Recommender(build_model(read_weights(folder, place), folder, place, model_class))
+    return Recommender(build_model(read_weights(folder, place), os.fspath(folder), place, model_class))
 
 
 def _without_tensors(value, path: str, tensors: dict[str, Tensor]):
