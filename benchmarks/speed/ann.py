@@ -21,18 +21,19 @@ CASES = {
 QUICK = {"quick": {"items": 4_000, "d": 16, "queries": 50}}
 PROBES = [16, 32, 64, 128]
 ROWS = {
-    "exact": ("exact (`rec.recommend`)", []),
+    "exact": ("exact, as `rec.recommend`", []),
     "lists": ("`rec.index`, {} lists", PROBES),
     "lists by product": ("lists by product, {} lists", PROBES),
     "graph": ("graph by product (HNSW, M = 32), efSearch {}", [32, 64, 128, 256]),
 }
 SKIPPED = {("1m items", "graph")}
 NOTE = """\
-The 20 items with the largest products for 1,000 queries, together and one at a time (100 of them). Item vectors are made
-up: around 200 topics, with lengths that differ by a factor of 1.35 (one standard deviation). Recall is the share of the
-exact 20 that is found; on vectors of your own, `rec.index().recall(histories)` measures it. Build and memory are those
-of the index. `rec.index` makes its lists by distance, with a component more that makes all item vectors equally long. A
-graph of a million items is left out: it takes minutes to build."""
+The 20 items with the largest products for 1,000 queries, together and one at a time (100 of them), without the model
+that makes the queries. Item vectors are made up: around 200 topics, with lengths that differ by a factor of 1.35 (one
+standard deviation). Recall is the share of the exact 20 that is found; on vectors of your own,
+`rec.index().recall(histories)` measures it. Build and memory are those of the index. `rec.index` makes its lists by
+distance, with a component more that makes all item vectors equally long. A graph of a million items is left out: it
+takes minutes to build."""
 
 
 def main(words: list[str]) -> int:

@@ -36,11 +36,11 @@ def measure(what: str, case: dict, levels: list[int], threads: int | None) -> di
         torch.set_num_threads(threads)
         faiss.omp_set_num_threads(threads)
     items, queries = made_up(case["items"], case["d"], case["queries"])
-    exact = _exact(items)(queries, K)
     start, before = time.perf_counter(), high_water_mark()
     searches = BUILD[what](items)
     build = time.perf_counter() - start
     result = {"build": build, "memory": (high_water_mark() - before) / 1e6, "levels": []}
+    exact = _exact(items)(queries, K)
     for level in levels or [0]:
         search = searches(level)
         start = time.perf_counter()
