@@ -31,7 +31,7 @@ NOTE = """\
 The 20 items with the largest products for 1,000 queries, together and one at a time (100 of them), without the model
 that makes the queries. Item vectors are made up: around 200 topics, with lengths that differ by a factor of 1.35 (one
 standard deviation). Recall is the share of the exact 20 that is found; on vectors of your own,
-`rec.index().recall(histories)` measures it. Build and memory are those of the index. `rec.index` makes its lists by
+`rec.index().recall(histories)` measures it. Build and size are those of the index. `rec.index` makes its lists by
 distance, with a component more that makes all item vectors equally long. A graph of a million items is left out: it
 takes minutes to build."""
 
@@ -70,7 +70,7 @@ def report(name: str, case: dict, threads: int | None) -> str:
                     f"{level['together']:.3f}",
                     f"{level['alone']:.3f}",
                     f"{found['build']:.1f}" if what != "exact" else "",
-                    f"{found['memory']:,.0f}" if what != "exact" else "",
+                    f"{found['size']:,.0f}" if what != "exact" else "",
                 ]
             )
     heading = f"### {name}: V = {case['items']:,}, D = {case['d']}"

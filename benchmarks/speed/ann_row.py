@@ -14,17 +14,19 @@ import faiss
 import torch
 from torch import Tensor
 
-from benchmarks.speed.measuring import high_water_mark
 from recbole_sigma.evaluation import top_items
 from recbole_sigma.recommend.index import ProductIndex
 
 K = 20
 TOPICS = 200
 Search = Callable[[Tensor, int], Tensor]
+"""Indices ``[N, k]`` of items for queries ``[N, D]``."""
+At = Callable[[int], Search]
+"""The search at a level of effort."""
 
 
 def measure(what: str, case: dict, levels: list[int], threads: int | None) -> dict:
-    """Seconds and MB that an index takes, and at each level of effort ms for a query and recall of the K best.
+    """Seconds to build an index and its MB, and at each level of effort ms for a query and recall of the K best.
 
     Args:
         what: "exact", "lists" of the plugin, "lists by product", or "graph" (HNSW by product).
@@ -36,11 +38,11 @@ def measure(what: str, case: dict, levels: list[int], threads: int | None) -> di
         torch.set_num_threads(threads)
         faiss.omp_set_num_threads(threads)
     items, queries = made_up(case["items"], case["d"], case["queries"])
-    start, before = time.perf_counter(), high_water_mark()
-    searches = BUILD[what](items)
-    build = time.perf_counter() - start
-    result = {"build": build, "memory": (high_water_mark() - before) / 1e6, "levels": []}
     exact = _exact(items)(queries, K)
+    start = time.perf_counter()
+    index, searches = BUILD[what](items)
+    build = time.perf_counter() - start
+    result = {"build": build, "size": faiss.serialize_index(index).size / 1e6 if index else 0, "levels": []}
     for level in levels or [0]:
         search = searches(level)
         start = time.perf_counter()
@@ -77,17 +79,21 @@ def _exact(items: Tensor) -> Search:
     return lambda queries, k: top_items(queries.unsqueeze(1), with_padding, k).items - 1
 
 
-def _lists(items: Tensor) -> Callable[[int], Search]:
+def _build_exact(items: Tensor) -> tuple[None, At]:
+    return None, lambda level: _exact(items)
+
+
+def _build_lists(items: Tensor) -> tuple[faiss.Index, At]:
     index = ProductIndex(items, 1)
 
     def at(probes: int) -> Search:
         index._index.nprobe = probes
         return index.search
 
-    return at
+    return index._index, at
 
 
-def _lists_by_product(items: Tensor) -> Callable[[int], Search]:
+def _build_lists_by_product(items: Tensor) -> tuple[faiss.Index, At]:
     num_lists = round(4 * len(items) ** 0.5)
     index = faiss.index_factory(items.shape[1], f"IVF{num_lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(items[:: max(1, len(items) // (40 * num_lists))].contiguous().numpy())
@@ -97,10 +103,10 @@ def _lists_by_product(items: Tensor) -> Callable[[int], Search]:
         index.nprobe = probes
         return lambda queries, k: torch.from_numpy(index.search(queries.numpy(), k)[1])
 
-    return at
+    return index, at
 
 
-def _graph(items: Tensor) -> Callable[[int], Search]:
+def _build_graph(items: Tensor) -> tuple[faiss.Index, At]:
     index = faiss.IndexHNSWFlat(items.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 80
     index.add(items.numpy())
@@ -109,14 +115,14 @@ def _graph(items: Tensor) -> Callable[[int], Search]:
         index.hnsw.efSearch = effort
         return lambda queries, k: torch.from_numpy(index.search(queries.numpy(), k)[1])
 
-    return at
+    return index, at
 
 
 BUILD = {
-    "exact": lambda items: lambda level: _exact(items),
-    "lists": _lists,
-    "lists by product": _lists_by_product,
-    "graph": _graph,
+    "exact": _build_exact,
+    "lists": _build_lists,
+    "lists by product": _build_lists_by_product,
+    "graph": _build_graph,
 }
 
 
