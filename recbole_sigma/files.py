@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,40 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         os.chmod(temporary, 0o666 & ~_umask())  # temporary files are for their owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(path.parent)
+
+
+@contextmanager
+def filled_whole(folder: str | os.PathLike) -> Iterator[Path]:
+    """A temporary folder beside ``folder`` to fill with files, which move there at the end of the context.
+
+    They are flushed to the disk before that, and replace those of the same names; others stay. If the context ends in
+    an exception, ``folder`` is as it was. A process that is killed leaves a temporary folder, ``.<name>.<letters>``.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        for path in temporary.iterdir():
+            _flush(path)
+            os.chmod(path, 0o666 & ~_umask())
+        folder.mkdir(exist_ok=True)
+        for path in temporary.iterdir():
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(temporary)
+    _flush_folder(folder)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

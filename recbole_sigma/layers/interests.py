@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from recbole_sigma import precision
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.packing import Packing
-from recbole_sigma.ops import interest_scan
 
 LEAST_PROBABILITY = 1e-30
 """Category probabilities below it count as zero."""
@@ -89,7 +88,7 @@ class InterestEncoder(nn.Module):
             category = logits.argmax(-1)
             chosen = logits.softmax(-1).gather(-1, category.unsqueeze(-1))
             straight_through = 1 + (chosen - chosen.detach())  # exactly 1 forward
-            scan = interest_scan(items, probability, items * straight_through, category, packing.lengths, self.gru)
+            scan = packing.interest_scan(items, probability, items * straight_through, category, self.gru)
         soft, weight = scan.soft, scan.intensity
         if self.soft_interest == "mean":
             mass = scan.intensity * (packing.position + 1).unsqueeze(-1)

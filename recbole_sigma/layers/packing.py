@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Callable, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from recbole_sigma.ops import InterestScan, interest_scan
 from recbole_sigma.ops.transfer import to_device
 
 
@@ -74,6 +75,12 @@ class Packing:
             function(rows.view(count, length, -1)).flatten(0, 1) for rows, (count, length) in zip(grouped, self.groups)
         ]
         return self.ungroup(torch.cat(results))
+
+    def interest_scan(
+        self, items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, gru: nn.GRU
+    ) -> InterestScan:
+        """State of every interest after each of the M items; arguments as for ``ops.interest_scan``."""
+        return interest_scan(items, probability, assigned, category, self.lengths, gru)
 
 
 def _groups(lengths: Tensor) -> list[tuple[int, int]]:

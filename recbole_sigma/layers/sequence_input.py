@@ -40,7 +40,7 @@ class SequenceInput(nn.Module):
             self.average_norm = nn.LayerNorm(hidden_size)
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:  # item vectors [M, D] -> [M, D]
-        items = items * self.item_dropout(items.new_ones(len(items), 1))
+        items = items * self.item_dropout(items.new_ones(items.shape[0], 1))
         if self.position_embedding is not None:
             items = items + self.position_embedding(packing.position)
         embedding = self.dropout(self.norm(items))

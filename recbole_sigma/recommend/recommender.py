@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from recbole_sigma.recommend.interests import (
     require_interests,
 )
 from recbole_sigma.recommend.saved_model import SavedModel, load_model
+
+if TYPE_CHECKING:
+    from recbole_sigma.recommend.index import ApproximateRecommender
 
 
 def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
@@ -105,7 +108,7 @@ class Recommender:
         self._user_id = self._dataset.field2token_id[self._dataset.uid_field]
 
     def __repr__(self) -> str:
-        return f"Recommender({self.state['model']}, {len(self.catalog):,} items, on {self.device})"
+        return f"{type(self).__name__}({self.state['model']}, {len(self.catalog):,} items, on {self.device})"
 
     @property
     def has_user_vectors(self) -> bool:
@@ -235,6 +238,27 @@ class Recommender:
         with torch.no_grad():
             behind = (read.users @ self.model.item_vectors[recommended].T).argmax(0).tolist()
         return Explanation(interests, recommendation, behind)
+
+    def index(self, kind: str = "faiss", probes: int = 64) -> ApproximateRecommender:
+        """The same for large catalogs: recommendations among candidates that an index finds; needs the extra ``ann``.
+
+        Args:
+            kind: "faiss", inverted lists.
+            probes: lists that are searched; more find more and take longer. There are about four times as many as the
+                root of the number of items.
+
+        Returns:
+            What recommends as this does, and tells its ``recall``.
+
+        Raises:
+            MissingExtraError: faiss is not installed.
+            RequestError: the kind is not known, or the model has no vectors of users and items.
+        """
+        from recbole_sigma.recommend.index import ApproximateRecommender
+
+        if kind != "faiss":
+            raise RequestError(f"kind is {kind!r}; expected 'faiss'")
+        return ApproximateRecommender(self, probes)
 
     def known_items(self, history: Sequence[str]) -> Tensor:
         """Ids of the items of a history that the model reads: the last ``MAX_ITEM_LIST_LENGTH`` known ones.

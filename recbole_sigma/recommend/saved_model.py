@@ -86,7 +86,17 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
     """
     place = pick_device(device)
     path = newest_checkpoint(path)
-    state = checkpoint.load(path, place)
+    return build_model(checkpoint.load(path, place), path, place, model_class)
+
+
+def build_model(
+    state: dict, path: str | os.PathLike, device: torch.device, model_class: type | None = None
+) -> SavedModel:
+    """As ``load_model``, from the content of the checkpoint.
+
+    Args:
+        path: of the file that it was read from, for messages.
+    """
     model_class = model_class or find_model(state["model"])
     if getattr(model_class.type, "name", None) != "SEQUENTIAL":
         raise CheckpointError(
@@ -95,11 +105,11 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
         )
     if state["catalog"] is None:
         raise CheckpointError(f"checkpoint {path} does not say what its items are; expected one of a run of the plugin")
-    settings = Settings({**state["config"], "device": place, "benchmark_filename": None})
+    settings = Settings({**state["config"], "device": device, "benchmark_filename": None})
     try:
         dataset = DescribedDataset(settings, state["catalog"])
         with torch.random.fork_rng(devices=[]):
-            model = model_class(settings, dataset).to(place)
+            model = model_class(settings, dataset).to(device)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise CheckpointError(
             f"checkpoint {path}: {state['model']} cannot be built from it ({type(error).__name__}: {error}); expected "

@@ -1,0 +1,130 @@
+"""A program that measures a search for the items with the largest products, and prints the result as JSON.
+
+Its one argument is the arguments of ``measure`` as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Callable
+
+import faiss
+import torch
+from torch import Tensor
+
+from recbole_sigma.evaluation import top_items
+from recbole_sigma.recommend.index import ProductIndex
+
+K = 20
+TOPICS = 200
+Search = Callable[[Tensor, int], Tensor]
+"""Indices ``[N, k]`` of items for queries ``[N, D]``."""
+At = Callable[[int], Search]
+"""The search at a level of effort."""
+
+
+def measure(what: str, case: dict, levels: list[int], threads: int | None) -> dict:
+    """Seconds to build an index and its MB, and at each level of effort ms for a query and recall of the K best.
+
+    Args:
+        what: "exact", "lists" of the plugin, "lists by product", or "graph" (HNSW by product).
+        case: ``items``, ``d`` and ``queries``.
+        levels: lists that are searched, or efSearch of a graph.
+        threads: for torch and faiss, or None for their default.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+        faiss.omp_set_num_threads(threads)
+    items, queries = made_up(case["items"], case["d"], case["queries"])
+    exact = _exact(items)(queries, K)
+    start = time.perf_counter()
+    index, searches = BUILD[what](items)
+    build = time.perf_counter() - start
+    result = {"build": build, "size": faiss.serialize_index(index).size / 1e6 if index else 0, "levels": []}
+    for level in levels or [0]:
+        search = searches(level)
+        start = time.perf_counter()
+        found = search(queries, K)
+        together = time.perf_counter() - start
+        start = time.perf_counter()
+        for query in queries[:100]:
+            search(query[None], K)
+        one_by_one = time.perf_counter() - start
+        hits = (found.unsqueeze(2) == exact.unsqueeze(1)).any(2).double().mean().item()
+        times = {"together": 1e3 * together / len(queries), "alone": 1e3 * one_by_one / min(100, len(queries))}
+        result["levels"].append({"level": level, "recall": hits, **times})
+    return result
+
+
+def made_up(num_items: int, size: int, num_queries: int) -> tuple[Tensor, Tensor]:
+    """Item vectors around topics, of lengths that differ, and queries around the same topics."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    topics, directions = normal(TOPICS, 16) @ normal(16, size) / 4, normal(16, size) / 4
+
+    def around_topics(count: int) -> Tensor:
+        own = topics[torch.randint(TOPICS, (count,), generator=generator)]
+        return torch.nn.functional.normalize(own + 0.5 * normal(count, 16) @ directions + 0.2 * normal(count, size))
+
+    return around_topics(num_items) * (0.3 * normal(num_items, 1)).exp(), around_topics(num_queries)
+
+
+def _exact(items: Tensor) -> Search:
+    with_padding = torch.cat([torch.zeros(1, items.shape[1]), items])
+    return lambda queries, k: top_items(queries.unsqueeze(1), with_padding, k).items - 1
+
+
+def _build_exact(items: Tensor) -> tuple[None, At]:
+    return None, lambda level: _exact(items)
+
+
+def _build_lists(items: Tensor) -> tuple[faiss.Index, At]:
+    index = ProductIndex(items, 1)
+
+    def at(probes: int) -> Search:
+        index._index.nprobe = probes
+        return index.search
+
+    return index._index, at
+
+
+def _build_lists_by_product(items: Tensor) -> tuple[faiss.Index, At]:
+    num_lists = round(4 * len(items) ** 0.5)
+    index = faiss.index_factory(items.shape[1], f"IVF{num_lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(items[:: max(1, len(items) // (40 * num_lists))].contiguous().numpy())
+    index.add(items.numpy())
+
+    def at(probes: int) -> Search:
+        index.nprobe = probes
+        return lambda queries, k: torch.from_numpy(index.search(queries.numpy(), k)[1])
+
+    return index, at
+
+
+def _build_graph(items: Tensor) -> tuple[faiss.Index, At]:
+    index = faiss.IndexHNSWFlat(items.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 80
+    index.add(items.numpy())
+
+    def at(effort: int) -> Search:
+        index.hnsw.efSearch = effort
+        return lambda queries, k: torch.from_numpy(index.search(queries.numpy(), k)[1])
+
+    return index, at
+
+
+BUILD = {
+    "exact": _build_exact,
+    "lists": _build_lists,
+    "lists by product": _build_lists_by_product,
+    "graph": _build_graph,
+}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))

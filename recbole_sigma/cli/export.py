@@ -1,0 +1,36 @@
+"""Write the sequential model of a checkpoint as a file that runs without the plugin, and its items beside it."""
+
+from __future__ import annotations
+
+import argparse
+
+from recbole_sigma.export import FORMATS, export_checkpoint
+
+EPILOG = """\
+onnx         model.onnx for onnxruntime, and items.npy and items.json
+torch        model.pt2 for torch.export.load, and the same
+safetensors  weights, settings and catalog, for recbole_sigma.export.load_weights
+A README.md in the folder says how to call the model. onnx and safetensors need the extra of that name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="FILE", help="of a run of recbole-sigma, or a folder: the newest in it"
+    )
+    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--output", metavar="FOLDER", help="default: the checkpoint without its ending, and the format")
+    parser.add_argument("--scores", action="store_true", help="scores of all items in place of user vectors")
+    parser.add_argument("--overwrite", action="store_true", help="replace files in a folder that is not empty")
+
+
+def run(options: argparse.Namespace) -> int:
+    result = export_checkpoint(
+        options.checkpoint, options.format, options.output, scores=options.scores, overwrite=options.overwrite
+    )
+    for name in result.files:
+        path = result.folder / name
+        print(f"{path}  {path.stat().st_size / 1e6:,.2f} MB")
+    if options.format != "safetensors":
+        print(f"largest difference from the model: {result.difference:.1e} of the largest value")
+    return 0

@@ -1,0 +1,67 @@
+"""What is exported of a model: from padded histories to user vectors or to scores, as a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor, nn
+
+from recbole_sigma import losses
+from recbole_sigma.layers.padded_packing import PaddedPacking
+from recbole_sigma.model.all_position import AllPositionRecommender
+
+BATCHES = (1, 2, 7)
+"""Numbers of histories that an exported model is compared with."""
+
+
+class Encoder(nn.Module):
+    """A model in use: ``item_seq`` ``[B, T]``, ids padded with 0 on the right, to one tensor for each row.
+
+    Args:
+        model: sequential, in evaluation mode.
+        scores: whether scores ``[B, V]`` are wanted, in place of user vectors ``[B, K, D]``. Models that have no user
+            vectors give scores in either case.
+
+    Attributes:
+        output: "user_vectors" or "scores".
+        max_length: longest T.
+        any_length: whether T may be shorter; RecBole's models read ``max_length`` places always.
+    """
+
+    def __init__(self, model, scores: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.any_length = isinstance(model, AllPositionRecommender)
+        self.output = "scores" if scores or not self.any_length else "user_vectors"
+        self.max_length = model.max_seq_length
+
+    def forward(self, item_seq: Tensor) -> Tensor:
+        if not self.any_length:
+            return self.model.full_sort_predict(self._interaction(item_seq)).view(item_seq.shape[0], -1)
+        packing = PaddedPacking(item_seq, self.max_length)
+        users = self.model.encode_users(item_seq.flatten(), packing)
+        return users if self.output == "user_vectors" else losses.interest_scores(users, self.model.item_vectors)
+
+    @torch.no_grad()
+    def expected(self, item_seq: Tensor) -> Tensor:
+        """The same from the model as it stands, for evaluation and ``recbole_sigma.load``."""
+        rows = self._interaction(item_seq)
+        if self.output == "user_vectors":
+            return self.model.user_vectors(rows)
+        return self.model.full_sort_predict(rows).view(len(item_seq), -1)
+
+    def _interaction(self, item_seq: Tensor) -> Interaction:
+        length = (item_seq != 0).sum(1)
+        return Interaction({self.model.ITEM_SEQ: item_seq, self.model.ITEM_SEQ_LEN: length})
+
+    def histories(self) -> Iterator[Tensor]:
+        """Random ones ``[B, T]`` of every kind, to compare with: of one item, of as many as fit, and between."""
+        generator = torch.Generator().manual_seed(0)
+        lengths = {1, (self.max_length + 1) // 2, self.max_length} if self.any_length else {self.max_length}
+        for width in sorted(lengths):
+            for batch in BATCHES:
+                items = torch.randint(1, self.model.n_items, (batch, width), generator=generator)
+                own = torch.linspace(width, 1, batch).round().long()
+                yield items.where(torch.arange(width) < own.unsqueeze(1), 0)

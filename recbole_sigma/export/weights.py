@@ -1,0 +1,90 @@
+"""Checkpoints as safetensors: weights by name, and everything else as readable JSON and arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from recbole_sigma import checkpoint
+from recbole_sigma.errors import CheckpointError
+from recbole_sigma.extras import require
+from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.saved_model import build_model, pick_device
+
+WEIGHTS, DATA, SETTINGS = "model.safetensors", "data.safetensors", "settings.json"
+
+
+def write_weights(state: dict, folder: Path) -> None:
+    """Write the content of a checkpoint into a folder.
+
+    Raises:
+        MissingExtraError: safetensors is not installed.
+    """
+    safetensors = require("safetensors.torch", "safetensors")
+    tensors: dict[str, Tensor] = {}
+    rest = {part: state[part] for part in checkpoint.PARTS if part != "state_dict"}
+    tree = _without_tensors(checkpoint.to_plain(rest), "", tensors)
+    weights = {name: weight.contiguous().clone() for name, weight in state["state_dict"].items()}
+    safetensors.save_file(weights, folder / WEIGHTS, {"format": "pt", "model": state["model"]})
+    safetensors.save_file(tensors, folder / DATA, {"format": "pt"})
+    (folder / SETTINGS).write_text(json.dumps(tree, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_weights(folder: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
+    """The content of the checkpoint that ``write_weights`` wrote.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+        MissingExtraError: safetensors is not installed.
+    """
+    safetensors = require("safetensors.torch", "safetensors")
+    folder = Path(folder)
+    try:
+        weights, tensors = (safetensors.load_file(folder / name, str(device)) for name in (WEIGHTS, DATA))
+        tree = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        return {**checkpoint.from_plain(_with_tensors(tree, tensors)), "state_dict": weights}
+    except Exception as error:  # safetensors raises its own kinds
+        raise CheckpointError(
+            f"{folder} cannot be read: {type(error).__name__}: {error}. Expected a folder that recbole-sigma export "
+            f"--format safetensors wrote, with {WEIGHTS}, {DATA} and {SETTINGS}"
+        ) from error
+
+
+def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
+    """As ``recbole_sigma.load``, from a folder that was exported as safetensors.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+        MissingExtraError: safetensors is not installed.
+        RequestError: there is no such device.
+    """
+    place = pick_device(device)
+    return Recommender(build_model(read_weights(folder, place), os.fspath(folder), place, model_class))
+
+
+def _without_tensors(value, path: str, tensors: dict[str, Tensor]):
+    """Plain data with the names of tensors in their places, which are put into ``tensors``."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.contiguous().clone()
+        return {"__tensor__": path}
+    if isinstance(value, dict):
+        return {key: _without_tensors(item, _join(path, key), tensors) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_tensors(item, _join(path, number), tensors) for number, item in enumerate(value)]
+    return value
+
+
+def _with_tensors(value, tensors: dict[str, Tensor]):
+    if isinstance(value, dict):
+        if "__tensor__" in value:
+            return tensors[value["__tensor__"]]
+        return {key: _with_tensors(item, tensors) for key, item in value.items()}
+    return [_with_tensors(item, tensors) for item in value] if isinstance(value, list) else value
+
+
+def _join(path: str, part: object) -> str:
+    return f"{path}.{part}" if path else str(part)

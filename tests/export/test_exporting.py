@@ -1,0 +1,206 @@
+"""Folders of exported models, as the command line writes them and as those use them who have no recbole_sigma."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import recbole_sigma
+from recbole_sigma import checkpoint
+from recbole_sigma.cli import main
+from recbole_sigma.errors import CheckpointError, MissingExtraError, RequestError
+from recbole_sigma.export import export_checkpoint, exporting, load_weights
+
+PROGRAMS = {"onnx": "model.onnx", "torch": "model.pt2"}
+HISTORIES = [["i3", "i7", "i1"], ["i9"], [f"i{number}" for number in range(25)]]
+
+
+@pytest.fixture(scope="session")
+def exported(train, tmp_path_factory):
+    """Folders by format."""
+    folder = tmp_path_factory.mktemp("exported")
+    return {format: export_checkpoint(train("SIGMA"), format, folder / format).folder for format in exporting.FORMATS}
+
+
+def run_readme(folder, absent):
+    """What the code in the README of a folder prints where some packages are not installed."""
+    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)[1]
+    hidden = f"import sys\nfor name in {absent}: sys.modules[name] = None\n"
+    done = subprocess.run([sys.executable, "-c", hidden + code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "format, absent", [("onnx", ["recbole_sigma", "recbole", "torch"]), ("torch", ["recbole_sigma", "recbole", "onnx"])]
+)
+def test_the_code_of_the_readme_recommends_what_the_model_recommends(exported, train, format, absent):
+    printed = [line.split() for line in run_readme(exported[format], absent).splitlines()]
+    rec = recbole_sigma.load(train("SIGMA"), device="cpu")
+    (expected,) = rec.recommend([rec.catalog.tokens[1:4].tolist()], k=10)
+    assert [item for item, _ in printed] == expected.items
+    assert [float(score) for _, score in printed] == pytest.approx(expected.scores, rel=1e-4, abs=1e-6)
+
+
+def test_the_code_of_the_readme_of_weights_runs(exported):
+    assert "i" in run_readme(exported["safetensors"], ["onnx"])
+
+
+@pytest.mark.parametrize("format", exporting.FORMATS)
+def test_items_lie_beside_the_model(exported, train, format):
+    names = json.loads((exported[format] / "items.json").read_text(encoding="utf-8"))
+    rec = recbole_sigma.load(train("SIGMA"), device="cpu")
+    assert names["tokens"] == rec.catalog.tokens.tolist()
+    assert names["titles"][rec.catalog.ids(["i7"])[0]] == "The “7th”"
+    assert names["popularity"] == rec.catalog.popularity.tolist()
+    if format in PROGRAMS:
+        vectors = np.load(exported[format] / "items.npy")
+        assert vectors.dtype == np.float32
+        np.testing.assert_array_equal(vectors, rec.model.item_vectors.detach())
+
+
+def test_written_programs_do_not_tell_where_they_were_made(exported):
+    here = str(Path(recbole_sigma.__file__).parents[1]).encode()
+    assert here not in (exported["onnx"] / "model.onnx").read_bytes()
+    with zipfile.ZipFile(exported["torch"] / "model.pt2") as archive:
+        assert not any(here in archive.read(name) for name in archive.namelist())
+
+
+def test_weights_have_the_names_and_values_of_the_checkpoint(exported, train):
+    state = checkpoint.load(train("SIGMA"))
+    weights = load_file(exported["safetensors"] / "model.safetensors")
+    assert weights.keys() == state["state_dict"].keys()
+    assert all(torch.equal(weights[name], value) for name, value in state["state_dict"].items())
+
+
+def test_a_recommender_of_weights_is_that_of_the_checkpoint(exported, train):
+    expected = recbole_sigma.load(train("SIGMA"), device="cpu").recommend(HISTORIES, k=10)
+    assert load_weights(exported["safetensors"], device="cpu").recommend(HISTORIES, k=10) == expected
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "data.safetensors", "settings.json"])
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_damaged_weights_are_refused(exported, tmp_path, name, damage):
+    for path in exported["safetensors"].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink() if damage == "missing" else (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="cannot be read.*Expected a folder that recbole-sigma export"):
+        load_weights(tmp_path)
+
+
+# The command ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(train, tmp_path):
+    """A checkpoint alone in a folder."""
+    path = tmp_path / "a model.pth"
+    path.write_bytes(train("SASRecAP").read_bytes())
+    return path
+
+
+def test_the_command_says_what_it_wrote_and_nothing_else(source):
+    words = ["export", "--checkpoint", str(source), "--format", "onnx"]
+    done = subprocess.run([sys.executable, "-m", "recbole_sigma", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    *files, last = done.stdout.splitlines()
+    folder = source.parent / "a model-onnx"
+    assert {line.partition("  ")[0] for line in files} == {str(path) for path in folder.iterdir()}
+    assert re.fullmatch(r"largest difference from the model: \S+ of the largest value", last)
+    assert sorted(os.listdir(source.parent)) == [folder.name, source.name]
+
+
+def test_a_folder_that_is_not_empty_is_left_alone_unless_asked_for(source, tmp_path, capsys):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    (folder / "README.md").write_text("old")
+    words = ["export", "--checkpoint", str(tmp_path), "--format", "safetensors", "--output", str(folder)]
+    assert main(words) == 2
+    assert "out is not empty; expected a new folder, or --overwrite" in capsys.readouterr().err
+    assert (folder / "README.md").read_text() == "old"
+    assert main([*words, "--overwrite"]) == 0
+    assert (folder / "mine.txt").read_text() == "mine"
+    assert (folder / "README.md").read_text().startswith("# SASRecAP as safetensors")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("failure", [OSError("no space left"), KeyboardInterrupt(), RuntimeError("no such operator")])
+def test_an_export_that_fails_leaves_nothing(source, failure, monkeypatch):
+    def write(encoder, path):
+        path.write_text("half")
+        raise failure
+
+    monkeypatch.setitem(exporting.PROGRAMS, "onnx", ("model.onnx", write))
+    expected = RequestError if isinstance(failure, RuntimeError) else type(failure)
+    with pytest.raises(expected) as raised:
+        export_checkpoint(source, "onnx")
+    assert os.listdir(source.parent) == [source.name]
+    if expected is RequestError:
+        assert "SASRecAP cannot be exported as onnx: RuntimeError: no such operator. " in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "format, module, extra",
+    [
+        ("onnx", "onnx", "onnx"),
+        ("onnx", "onnxscript", "onnx"),
+        ("onnx", "onnxruntime", "onnx"),
+        ("safetensors", "safetensors.torch", "safetensors"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(source, format, module, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'recbole-sigma\[{extra}\]'"):
+        export_checkpoint(source, format)
+    assert os.listdir(source.parent) == [source.name]
+
+
+def test_what_cannot_be_is_refused(source, tmp_path):
+    with pytest.raises(RequestError, match="format is 'tflite'; expected one of onnx, torch, safetensors"):
+        export_checkpoint(source, "tflite")
+    with pytest.raises(RequestError, match="safetensors hold weights"):
+        export_checkpoint(source, "safetensors", scores=True)
+    with pytest.raises(RequestError, match="is a file; expected a folder"):
+        export_checkpoint(source, "safetensors", source)
+    with pytest.raises(CheckpointError, match="none.pth does not exist"):
+        export_checkpoint(tmp_path / "none.pth", "onnx")
+
+
+# RecBole's models ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stock_model_gives_scores(train, tmp_path):
+    result = export_checkpoint(train("SASRec"), "onnx", tmp_path / "out")
+    assert result.files == ["model.onnx", "README.md", "items.json"]
+    assert result.difference < 1e-5
+    printed = [line.split() for line in run_readme(result.folder, ["recbole_sigma", "recbole", "torch"]).splitlines()]
+    rec = recbole_sigma.load(train("SASRec"), device="cpu")
+    (expected,) = rec.recommend([rec.catalog.tokens[1:4].tolist()], k=10)
+    assert [item for item, _ in printed] == expected.items
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        ("FPMC", "FPMC asks for the user beside the history and cannot be exported as torch"),
+        ("SRGNN", r"SRGNN cannot be exported as torch: RuntimeError: .*--format safetensors writes its weights"),
+    ],
+)
+def test_a_stock_model_that_cannot_be_traced_is_refused_and_its_weights_are_not(train, model, message, tmp_path):
+    path = train(model)
+    with pytest.raises(RequestError, match=message):
+        export_checkpoint(path, "torch", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    folder = export_checkpoint(path, "safetensors", tmp_path / "out").folder
+    expected = recbole_sigma.load(path, device="cpu").recommend(HISTORIES, k=10)
+    assert load_weights(folder, device="cpu").recommend(HISTORIES, k=10) == expected
