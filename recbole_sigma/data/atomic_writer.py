@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ READ_AS_MISSING = frozenset(
 """Texts for which pandas, as RecBole calls it, reads a missing value, even in quotes."""
 
 PADDING = "[PAD]"
+NEEDS_QUOTES = re.compile('["\t\r\n]')
 
 
 class Written(NamedTuple):
@@ -95,7 +97,7 @@ def _write(path: str, columns: Columns, rating: str | None, title: str | None, f
             for name in (columns.user, columns.item):
                 _refuse_tokens(path, frame[name])
             numbers = [frame[columns.time]] + ([_ratings(path, frame[rating])] if rating else [])
-            texts = [_quoted(frame[name]) for name in (columns.user, columns.item)]
+            texts = [map(_quoted, frame[name]) for name in (columns.user, columns.item)]
             texts += [map(repr, column.tolist()) for column in numbers]
             file.writelines("\t".join(row) + "\n" for row in zip(*texts))
 
@@ -108,21 +110,20 @@ def _write(path: str, columns: Columns, rating: str | None, title: str | None, f
             else:
                 title_of_item.update(dict.fromkeys(frame[columns.item], ""))
         if title:
-            _write_titles(item_file, pd.Series(title_of_item, dtype=object))
+            _write_titles(item_file, title_of_item)
     files = [inter, item_file] if title else [inter]
     return Written(folder.name, files, len(users), len(title_of_item), interactions, min(times), max(times))
 
 
-def _write_titles(path: Path, titles: pd.Series) -> None:
+def _write_titles(path: Path, titles: dict[str, str]) -> None:
     with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write("item_id:token\ttitle:token\n")
-        one_line = titles.map(lambda title: " ".join(title.split()))
-        file.writelines(map("{}\t{}\n".format, _quoted(titles.index.to_series()), _quoted(one_line)))
+        file.writelines(f"{_quoted(item)}\t{_quoted(' '.join(title.split()))}\n" for item, title in titles.items())
 
 
-def _quoted(texts: pd.Series) -> pd.Series:
-    """Texts as pandas reads them from atomic files."""
-    return texts.mask(texts.str.contains('["\t\r\n]'), '"' + texts.str.replace('"', '""', regex=False) + '"')
+def _quoted(text: str) -> str:
+    """A text as pandas reads it from atomic files."""
+    return '"' + text.replace('"', '""') + '"' if NEEDS_QUOTES.search(text) else text
 
 
 def _refuse_tokens(path: str, tokens: pd.Series) -> None:

@@ -154,7 +154,8 @@ def _read_parquet(path: str, columns: Columns, rows: int, separator: str) -> Ite
         with parquet.ParquetFile(path) as file:
             _require_columns(path, file.schema_arrow.names, columns)
             for batch in file.iter_batches(rows, columns=columns.names()):
-                yield pd.DataFrame({name: _values(batch[name], name == columns.time) for name in columns.names()})
+                values = {name: _values(batch[name], name == columns.time) for name in columns.names()}
+                yield pd.DataFrame(values, dtype=object)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
