@@ -13,6 +13,15 @@ from recbole_sigma.files import written_whole
 
 FORMAT = 2
 KEYS = {"model", "config", "catalog", "state_dict", "other_parameter"}
+TYPES = {
+    "format": int,
+    "model": str,
+    "config": dict,
+    "catalog": (dict, type(None)),
+    "state_dict": dict,
+    "other_parameter": (dict, type(None)),
+}
+CATALOG_TYPES = {"users": int, "items": int, "digest": str}
 
 
 def save(state: dict, path: str | os.PathLike) -> None:
@@ -43,9 +52,22 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
+    if isinstance(state, dict) and not _well_formed(state):
+        raise CheckpointError(f"checkpoint {path} is damaged: it has entries of other types than were written")
     if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= KEYS:
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
     return state
+
+
+def _well_formed(state: dict) -> bool:
+    """Whether the entries that are there have the types that ``restore`` relies on."""
+    if not all(isinstance(state[key], kind) for key, kind in TYPES.items() if key in state):
+        return False
+    named = [state.get(key) or {} for key in ("config", "state_dict", "other_parameter")]
+    catalog = state.get("catalog")
+    return all(isinstance(name, str) for part in named for name in part) and (
+        catalog is None or all(isinstance(catalog.get(key), kind) for key, kind in CATALOG_TYPES.items())
+    )
 
 
 def add(path: str | os.PathLike, **entries) -> None:
@@ -87,7 +109,7 @@ def restore(
     differing = [
         f"{key} = {state['config'][key]!r} (here {value!r})"
         for key, value in (settings or {}).items()
-        if key in state["config"] and state["config"][key] != value
+        if key in state["config"] and _differ(state["config"][key], value)
     ]
     if differing:
         raise CheckpointError(
@@ -95,12 +117,19 @@ def restore(
         )
     try:
         model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
+        model.load_other_parameter(state["other_parameter"])
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"checkpoint {path} was trained with other settings of {model_name}: {error}\n"
             "Its own stand under 'config' in it"
         ) from error
-    model.load_other_parameter(state["other_parameter"])
+
+
+def _differ(saved, value) -> bool:
+    try:
+        return bool(saved != value)
+    except (RuntimeError, ValueError):  # arrays and tensors have no single answer, and are no settings
+        return True
 
 
 def to_plain(value):

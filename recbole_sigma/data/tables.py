@@ -101,9 +101,7 @@ def _require_columns(path: str, present: Sequence[str], columns: Columns) -> Non
 
 
 def _read_atomic(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
-    check_atomic_file(path, separator)
-    with open(path, encoding="utf-8", newline="") as file:
-        header = file.readline().rstrip("\r\n").split(separator)
+    header = check_atomic_file(path, separator)
     name_of = {column: column.rpartition(":")[0] for column in header}
     _require_columns(path, list(name_of.values()), columns)
     wanted = {column: name for column, name in name_of.items() if name in columns.names()}
