@@ -12,8 +12,15 @@ from recbole_sigma.errors import CheckpointError
 from recbole_sigma.files import written_whole
 
 FORMAT = 2
-PARTS = {"model": str, "config": dict, "catalog": (dict, type(None)), "state_dict": dict, "other_parameter": dict}
-"""What every checkpoint has."""
+PARTS = {
+    "model": str,
+    "config": dict,
+    "catalog": (dict, type(None)),
+    "state_dict": dict,
+    "other_parameter": (dict, type(None)),
+}
+"""What every checkpoint has, and of which type."""
+CATALOG_PARTS = {"users": int, "items": int, "digest": str}
 
 
 def save(state: dict, path: str | os.PathLike) -> None:
@@ -47,13 +54,27 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dic
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not _has(state, parts):
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= parts.keys():
         raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
+    if not _well_formed(state, parts):
+        raise CheckpointError(f"checkpoint {path} is damaged: it has entries of other types than were written")
     return state
 
 
+def _well_formed(state: dict, parts: dict) -> bool:
+    """Whether the parts have the types that ``restore`` relies on."""
+    named = [state.get(part) for part in ("config", "state_dict", "other_parameter")]
+    names = (name for part in named if isinstance(part, dict) for name in part)
+    catalog = state.get("catalog")
+    return (
+        _has(state, parts)
+        and all(isinstance(name, str) for name in names)
+        and (catalog is None or _has(catalog, CATALOG_PARTS))
+    )
+
+
 def _has(state: dict, parts: dict) -> bool:
-    return all(part in state and isinstance(state[part], kind) for part, kind in parts.items())
+    return all(isinstance(state.get(part), kind) for part, kind in parts.items())
 
 
 def add(path: str | os.PathLike, **entries) -> None:
@@ -95,7 +116,7 @@ def restore(
     differing = [
         f"{key} = {state['config'][key]!r} (here {value!r})"
         for key, value in (settings or {}).items()
-        if key in state["config"] and state["config"][key] != value
+        if key in state["config"] and _differ(state["config"][key], value)
     ]
     if differing:
         raise CheckpointError(
@@ -103,12 +124,19 @@ def restore(
         )
     try:
         model.load_state_dict(state["state_dict"])
-    except (RuntimeError, TypeError, AttributeError) as error:
+        model.load_other_parameter(state["other_parameter"])
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"checkpoint {path} was trained with other settings of {model_name}: {error}\n"
             "Its own stand under 'config' in it"
         ) from error
-    model.load_other_parameter(state["other_parameter"])
+
+
+def _differ(saved, value) -> bool:
+    try:
+        return bool(saved != value)
+    except (RuntimeError, ValueError):  # arrays and tensors have no single answer, and are no settings
+        return True
 
 
 def to_plain(value):

@@ -81,6 +81,17 @@ def list_of(rule: Rule) -> Rule:
     )
 
 
+def mapping_to(rule: Rule) -> Rule:
+    """A mapping from names to values that follow ``rule``."""
+    return Rule(
+        f"a mapping from names, each to {rule.expected}",
+        lambda value: (
+            isinstance(value, Mapping)
+            and all(string.accepts(name) and rule.accepts(item) for name, item in value.items())
+        ),
+    )
+
+
 def any_of(*rules: Rule) -> Rule:
     """What at least one of ``rules`` accepts."""
     return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
@@ -98,6 +109,13 @@ def _is_filter(value: Any) -> bool:
         return False
 
 
+def _is_encoding(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and isinstance("a".encode(value), bytes)
+    except (LookupError, ValueError):
+        return False
+
+
 _LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
@@ -108,6 +126,17 @@ _CLIP = Rule(
 )
 _WEIGHT = at_least(0.0)
 _COLUMN = optional(Rule("the name of a column", lambda value: isinstance(value, str) and value != ""))
+_NAMES = Rule(
+    "a list of names", lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
+)
+_BUCKETS = Rule(
+    "a mapping such as {method: ED, bucket: 10} or {method: LD}",
+    lambda value: (
+        isinstance(value, Mapping)
+        and value.get("method") in ("ED", "LD")
+        and (value["method"] == "LD" or at_least(1).accepts(value.get("bucket")))
+    ),
+)
 _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 
 # Settings of RecBole and of its models for which the type of the default says too little or too much.
@@ -142,11 +171,20 @@ _COMMON = {
     "category_field": _COLUMN,
     "title_field": _COLUMN,
     "loss_type": one_of("CE", "BPR", "BCE"),
-    "load_col": optional(mapping),
-    "unload_col": optional(mapping),
+    "hidden_act": one_of("gelu", "relu", "swish", "tanh", "sigmoid"),
+    "initializer_range": _WEIGHT,
+    "load_col": optional(mapping_to(any_of(_NAMES, one_of("*")))),
+    "unload_col": optional(mapping_to(_NAMES)),
+    "unused_col": optional(mapping_to(_NAMES)),
     "val_interval": optional(mapping),
-    "threshold": optional(mapping),
-    "numerical_features": any_of(list_of(string), Rule("an empty list", lambda value: value == [])),
+    "threshold": optional(mapping_to(number)),
+    "numerical_features": _NAMES,
+    "normalize_field": optional(_NAMES),
+    "discretization": optional(mapping_to(_BUCKETS)),
+    "preload_weight": optional(mapping_to(string)),
+    "benchmark_filename": optional(list_of(string)),
+    "encoding": optional(Rule("the name of an encoding of text, such as utf-8", _is_encoding)),
+    **{f"alias_of_{name}_id": optional(_NAMES) for name in ("user", "item", "entity", "relation")},
     "rm_dup_inter": optional(one_of("first", "last")),
     "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")),
     # process groups

@@ -4,6 +4,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors, and often a busy
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+settings.register_profile(
+    "same examples everywhere",
+    derandomize=True,
+    database=None,
+    deadline=30_000,  # milliseconds: nothing takes that long, whatever else the machine does
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same examples everywhere")
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,42 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path):
         checkpoint.load(tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"format": torch.tensor([2, 2])},
+        {"model": 3},
+        {"config": None},
+        {"config": {1: 2}},
+        {"catalog": []},
+        {"catalog": {"users": 1, "items": 1}},
+        {"catalog": {"users": 1, "items": 1, "digest": torch.ones(2)}},
+        {"state_dict": []},
+        {"state_dict": {0: torch.ones(3)}},
+        {"other_parameter": [None]},
+        {"other_parameter": {0: None}},
+    ],
+)
+def test_entries_of_another_type_are_refused(tmp_path, part):
+    torch.save({"format": checkpoint.FORMAT, **state(), **part}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="a.pth is damaged: it has entries of other types"):
+        checkpoint.load(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "part", [{"config": {"seed": torch.ones(2)}}, {"state_dict": {"w": "text"}}, {"other_parameter": {"w": 3}}]
+)
+def test_values_that_do_not_fit_the_model_are_refused(tmp_path, part):
+    class Stock(Model):
+        def load_other_parameter(self, other):  # as RecBole's models do
+            for name, value in other.items():
+                setattr(self, name, value)
+
+    checkpoint.save(state(**part), tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="other settings of M"):
+        checkpoint.restore(Stock(), checkpoint.load(tmp_path / "a.pth"), "p", "M", settings={"seed": 1})
+
+
 def test_a_checkpoint_can_be_read_by_whoever_may_read_new_files(tmp_path):
     (tmp_path / "other").touch()
     checkpoint.save(state(), tmp_path / "a.pth")

@@ -620,3 +620,8 @@ def test_tree_models_are_refused(monkeypatch):
 
     with pytest.raises(ConfigError, match="Forest is a tree model"):
         Config(Forest, "ml-100k")
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(ConfigError, match="ITEM_LIST_LENGTH_FIELD is 'user_id', as USER_ID_FIELD is"):
+        Config("SIGMA", "ml-100k", config_dict={"ITEM_LIST_LENGTH_FIELD": "user_id"})

@@ -14,6 +14,7 @@ from recbole_sigma.settings import (
     interval,
     is_bool,
     list_of,
+    mapping_to,
     more_than,
     nearest,
     number,
@@ -27,6 +28,7 @@ ACCEPTED = [
     (is_bool, [True, False], [0, 1, None, "true"]),
     (integer, [0, -3], [True, 1.0, "1", None]),
     (number, [0, 1.5, -2], [True, math.nan, math.inf, "1", None]),
+    (mapping_to(integer), [{}, {"a": 1}], [{"a": "1"}, {1: 1}, ["a"], None]),
     (string, ["", "a"], [1, None, ["a"]]),
     (at_least(1), [1, 7], [0, 1.0, True, None]),
     (at_least(0.0), [0, 0.0, 3, 0.5], [-0.1, math.nan, True, "0"]),
@@ -114,6 +116,22 @@ def test_check_settings_takes_any_mapping_and_names_the_setting():
         ("a_float", 3, "3", 1.0),
         ("a_float", 3, None, 1.0),
         ("a_string", "x", 3, "y"),
+        ("load_col", {"inter": ["user_id"], "item": "*"}, {"inter": 5}, None),
+        ("unload_col", {"inter": ["rating"]}, {"inter": None}, None),
+        ("unused_col", {"inter": ["timestamp"]}, "timestamp", None),
+        ("threshold", {"rating": 3}, {"rating": "[4,inf)"}, None),
+        ("numerical_features", [], "rating", []),
+        ("normalize_field", ["rating"], True, None),
+        ("discretization", {"rating": {"method": "ED", "bucket": 3}}, {"rating": {"method": "ED"}}, None),
+        ("discretization", {"rating": {"method": "LD"}}, ["rating"], None),
+        ("preload_weight", {"ent_id": "ent_vec"}, {"ent_id": {}}, None),
+        ("benchmark_filename", ["part1", "part2"], 5, None),
+        ("alias_of_item_id", ["similar_id"], "similar_id", None),
+        ("encoding", "latin-1", "klingon", None),
+        ("encoding", None, "hex", None),
+        ("encoding", "utf-8", ["utf-8"], None),
+        ("hidden_act", "gelu", "sine", "gelu"),
+        ("initializer_range", 0.02, -1, 0.02),
     ],
 )
 def test_rules_that_hold_for_every_model(key, right, wrong, default):
@@ -122,9 +140,7 @@ def test_rules_that_hold_for_every_model(key, right, wrong, default):
         rule_for(key, wrong, default).check(key, wrong)
 
 
-@pytest.mark.parametrize(
-    "key, default", [("unused_col", {"inter": []}), ("mlp_hidden_size", [8]), ("preload_weight", None)]
-)
+@pytest.mark.parametrize("key, default", [("lgb_params", {"a": []}), ("mlp_hidden_size", [8]), ("beta", None)])
 def test_no_rule_where_the_default_says_nothing(key, default):
     assert rule_for(key, default, default) is None
 

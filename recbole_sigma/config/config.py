@@ -178,6 +178,7 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         self._check_keys()
         self._check_values()
+        self._check_columns()
         self._check_metrics()
         self._check_eval_args()
         super()._set_default_parameters()
@@ -220,6 +221,13 @@ class Config(RecBoleConfig):
             rule = own.get(key) or rule_for(key, value, defaults.get(key))
             if rule is not None:
                 rule.check(key, value)
+
+    def _check_columns(self):
+        setting_of_name: dict[str, str] = {}
+        for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "ITEM_LIST_LENGTH_FIELD"):
+            name = self.final_config_dict[key]
+            if setting_of_name.setdefault(name, key) != key:
+                raise ConfigError(f"{key} is {name!r}, as {setting_of_name[name]} is; expected columns of their own")
 
     def _check_metrics(self):
         final = self.final_config_dict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 from itertools import islice
 from typing import Iterator
 
@@ -16,10 +17,14 @@ BLOCK, ROWS = 1 << 22, 1 << 18
 """Bytes and rows that are in memory at once."""
 
 
-def check_atomic_file(path: str, separator: str, encoding: str | None = None) -> None:
+def check_atomic_file(path: str, separator: str, encoding: str | None = None) -> list[str]:
     """Refuse a file whose header is not ``name:type`` or whose rows have another number of columns.
 
-    Quoted fields may hold separators, so that rows of files with quotes are not counted.
+    Quoted fields may hold separators, so that of a file with quotes the first row alone is counted: pandas would take
+    what it has too many for an index.
+
+    Returns:
+        The columns, ``name:type``.
 
     Raises:
         DataError: naming the file and the line.
@@ -42,19 +47,20 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
             )
     if len(set(columns)) < len(columns):
         raise DataError(f"{path}, line 1: a column stands there twice: {header}")
-    if len(separator) == 1:
+    if len(separator) == 1 and separator.isascii():
         wrong = _first_wrong_line(path, separator.encode(), len(columns))
         if wrong is not None:
             line, count = wrong
             raise DataError(f"{path}, line {line}: {count} columns; expected {len(columns)} as in the header")
+    return columns
 
 
 def _first_wrong_line(path: str, separator: bytes, num_columns: int) -> tuple[int, int] | None:
-    """Number of the first line with another number of columns, and that number; None too where there are quotes."""
+    """Number of the first line with another number of columns, and that number."""
     num_lines, wrong = 0, None
     for block in _whole_lines(path):
         if b'"' in block:
-            return None
+            return _first_row_if_longer(path, separator.decode(), num_columns)
         if wrong is None:
             counts, blank = _columns_of_lines(np.frombuffer(block, dtype=np.uint8), ord(separator))
             found = np.flatnonzero((counts != num_columns) & ~blank)  # pandas skips blank lines
@@ -62,6 +68,17 @@ def _first_wrong_line(path: str, separator: bytes, num_columns: int) -> tuple[in
                 wrong = num_lines + int(found[0]) + 1, int(counts[found[0]])
             num_lines += len(counts)
     return wrong
+
+
+def _first_row_if_longer(path: str, separator: str, num_columns: int) -> tuple[int, int] | None:
+    with open(path, encoding="latin-1", newline="") as file:
+        rows = csv.reader(file, delimiter=separator)
+        next(rows)
+        try:
+            first = next(filter(None, rows), [])
+        except csv.Error:  # pandas says what is wrong
+            return None
+        return (rows.line_num, len(first)) if len(first) > num_columns else None
 
 
 def _whole_lines(path: str) -> Iterator[bytes]:
@@ -84,7 +101,7 @@ def _columns_of_lines(data: np.ndarray, separator: int) -> tuple[np.ndarray, np.
 def explain_failure(path: str, separator: str, encoding: str | None, error: Exception) -> DataError:
     """The error to raise when pandas could not read a file: with the line of the first float that is none, if any."""
     engine = "c" if len(separator) == 1 else "python"
-    layout = {"sep": separator, "encoding": encoding, "engine": engine, "skip_blank_lines": False}
+    layout = {"sep": separator, "encoding": encoding, "engine": engine, "skip_blank_lines": False, "index_col": False}
     try:
         with pd.read_csv(path, dtype=str, chunksize=ROWS, **layout) as reader:
             for rows in reader:

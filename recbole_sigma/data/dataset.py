@@ -13,7 +13,7 @@ import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.evaluator import Register
-from recbole.utils import FeatureSource, ModelType
+from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from recbole_sigma.compat import reading_with
@@ -66,6 +66,19 @@ class OrderedDataset(Dataset):
         if self._in_time_order:
             self._require_column("TIME_FIELD", self.time_field)
             self._require_times()
+        for field in self.config["numerical_features"]:
+            if self.field2type.get(field) in (FeatureType.TOKEN, FeatureType.TOKEN_SEQ):
+                raise DataError(f"numerical_features has {field!r}, a column of tokens; expected columns of numbers")
+
+    def _init_alias(self):
+        super()._init_alias()
+        for name in self.alias:
+            for field in self.config[f"alias_of_{name}"] or ():
+                if field not in self.field2type:
+                    raise DataError(
+                        f"alias_of_{name} has {field!r}; expected some of the columns that are loaded: "
+                        f"{', '.join(self.field2type)}"
+                    )
 
     def _data_processing(self):
         super()._data_processing()
@@ -121,10 +134,11 @@ class OrderedDataset(Dataset):
         return self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None
 
     def _require_column(self, setting: str, field: str) -> None:
-        if field not in self.inter_feat:
+        loaded = [] if self.inter_feat is None else self.inter_feat.columns
+        if field not in loaded:
             raise DataError(
                 f"{self._inter_file} has no column {field!r} ({setting}), or load_col leaves it out; columns "
-                f"loaded: {', '.join(map(str, self.inter_feat.columns))}"
+                f"loaded: {', '.join(map(str, loaded)) or 'none'}"
                 + (". Time order (eval_args: order: TO) needs timestamps" if setting == "TIME_FIELD" else "")
             )
 
@@ -139,8 +153,31 @@ class OrderedDataset(Dataset):
         self._require_rows("rows without a user or an item were removed")
 
     def _filter_by_field_value(self):
-        super()._filter_by_field_value()
+        try:
+            super()._filter_by_field_value()
+        except TypeError as error:
+            raise DataError(
+                f"val_interval = {self.config['val_interval']}: {error}; expected an interval such as [4,inf) for a "
+                "column of numbers, and a list for one of tokens"
+            ) from error
         self._require_rows(f"val_interval = {self.config['val_interval']} removed the last of them")
+
+    def _set_label_by_threshold(self):
+        if self._in_time_order and self.time_field in (self.config["threshold"] or ()):
+            raise DataError(
+                f"threshold has {self.time_field!r} (TIME_FIELD), which labels would take the place of; expected "
+                "another column, such as rating"
+            )
+        super()._set_label_by_threshold()
+
+    def _drop_unused_col(self):
+        for name, fields in (self.config["unused_col"] or {}).items():
+            if getattr(self, f"{name}_feat", None) is None:
+                raise DataError(f"unused_col has {name!r}, and no .{name} file is loaded; expected the suffix of one")
+            needed = {self.uid_field, self.iid_field} & set(fields)
+            if needed:
+                raise DataError(f"unused_col has {', '.join(sorted(needed))}; expected columns that no model needs")
+        super()._drop_unused_col()
 
     def _filter_inter_by_user_or_item(self):
         if self.user_feat is None and self.item_feat is None:

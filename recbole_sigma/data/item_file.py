@@ -28,9 +28,13 @@ def column_types(path: str, config) -> dict[str, str]:
     return dict(column.rpartition(":")[::2] for column in _read(path, config, nrows=0))
 
 
-def read_item_column(path: str, config, item: str, column: str) -> pd.Series:
-    """Texts of a column by item token, both given as ``name:type``; the first row of an item counts."""
-    frame = _read(path, config, usecols=[item, column]).drop_duplicates(item)
+def read_item_column(path: str, config, item: str, column: str, na_filter: bool = True) -> pd.Series:
+    """Texts of a column by item token, both given as ``name:type``; the first row of an item counts.
+
+    Args:
+        na_filter: take texts such as ``NA`` for missing ones, as RecBole does; those become empty.
+    """
+    frame = _read(path, config, usecols=[item, column], na_filter=na_filter).drop_duplicates(item)
     return frame.set_index(item)[column].fillna("")
 
 

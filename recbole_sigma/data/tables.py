@@ -101,9 +101,7 @@ def _require_columns(path: str, present: Sequence[str], columns: Columns) -> Non
 
 
 def _read_atomic(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
-    check_atomic_file(path, separator)
-    with open(path, encoding="utf-8", newline="") as file:
-        header = file.readline().rstrip("\r\n").split(separator)
+    header = check_atomic_file(path, separator)
     name_of = {column: column.rpartition(":")[0] for column in header}
     _require_columns(path, list(name_of.values()), columns)
     wanted = {column: name for column, name in name_of.items() if name in columns.names()}
@@ -154,8 +152,9 @@ def _read_parquet(path: str, columns: Columns, rows: int, separator: str) -> Ite
         with parquet.ParquetFile(path) as file:
             _require_columns(path, file.schema_arrow.names, columns)
             for batch in file.iter_batches(rows, columns=columns.names()):
-                yield pd.DataFrame({name: _values(batch[name], name == columns.time) for name in columns.names()})
-    except (pyarrow.ArrowException, OSError) as error:
+                values = {name: _values(batch[name], name == columns.time) for name in columns.names()}
+                yield pd.DataFrame(values, dtype=object)
+    except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
@@ -183,6 +182,11 @@ def _seconds(path: str, times: pd.Series, dates: bool) -> pd.Series:
     return seconds
 
 
+def to_numbers(values: pd.Series) -> pd.Series:
+    """Texts as float64, NaN for those that are no number."""
+    return pd.Series([_number(value) for value in values], values.index, dtype=np.float64)
+
+
 def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
     """Numbers as they are, or dates as seconds since 1970.
 
@@ -194,7 +198,7 @@ def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
         float64, NaN for what is not of this kind.
     """
     if not (_is_date(times.iloc[0]) if dates is None else dates):
-        return pd.Series([_number(value) for value in times], times.index, dtype=np.float64)
+        return to_numbers(times)
     texts = times.astype(object).where(times.astype(str).str.match(r"\d{4}-\d"))  # pandas reads "now" and "2020" too
     moments = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
     return pd.Series(_since_1970(moments.dt.tz_localize(None).to_numpy()), times.index)

@@ -24,5 +24,6 @@ def read_item_titles(dataset) -> np.ndarray | None:
     types = column_types(path, config)
     if not {field, item_field} <= types.keys():
         return None
-    title_of_token = read_item_column(path, config, *(f"{name}:{types[name]}" for name in (item_field, field)))
+    item, title = (f"{name}:{types[name]}" for name in (item_field, field))
+    title_of_token = read_item_column(path, config, item, title, na_filter=False)  # a title may be "None"
     return np.array(title_of_token.reindex(dataset.field2id_token[item_field]).fillna("").tolist(), dtype=object)

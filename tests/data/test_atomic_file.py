@@ -37,11 +37,22 @@ def test_the_first_line_with_another_number_of_columns_is_named(tmp_path, monkey
             check_atomic_file(str(path), "\t")
 
 
-def test_rows_of_a_file_with_quotes_are_not_counted(tmp_path, monkeypatch):
+def test_of_a_file_with_quotes_the_first_row_alone_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic_file, "BLOCK", 8)
     path = tmp_path / "toy.inter"
-    path.write_text(f'{HEADER}\nu\ti\t1\t1\nu\t"i\ti"\t1\n')
-    check_atomic_file(str(path), "\t")
+    path.write_text(f'{HEADER}\n\nu\t"i\ti"\t1\nu\ti\t1\t1\n')
+    assert check_atomic_file(str(path), "\t") == HEADER.split("\t")
+    path.write_text(f'{HEADER}\n\nu\t"i\ti"\t1\t1\nu\ti\t1\n')
+    with pytest.raises(DataError, match="line 3: 4 columns; expected 3"):  # pandas would take the users for an index
+        check_atomic_file(str(path), "\t")
+    path.write_text(f'{HEADER}\nu\t"{"i" * 200_000}\t1\n')
+    check_atomic_file(str(path), "\t")  # too long for one field: pandas says what is wrong
+
+
+def test_a_separator_that_is_not_ascii_is_left_to_the_reader(tmp_path):
+    path = tmp_path / "toy.inter"
+    path.write_text("user_id:tokenéitem_id:token\nuéi\n", encoding="utf-8")
+    assert check_atomic_file(str(path), "é") == ["user_id:token", "item_id:token"]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 1 << 18])

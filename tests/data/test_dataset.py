@@ -247,10 +247,25 @@ def test_users_of_a_single_item_are_no_sequences(config_for):
         create_dataset(config_for("SIGMA", [("u", "a", 1), ("v", "b", 1)])).build()
 
 
-def test_an_unknown_encoding_is_refused_and_a_fault_of_the_program_is_not_called_bad_input(config_for, monkeypatch):
-    with pytest.raises(DataError, match="unknown encoding: klingon"):
-        create_dataset(config_for("SIGMA", random_rows(), encoding="klingon"))
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"load_col": {"inter": ["nothing"]}}, r"has no column 'user_id' .*; columns loaded: none"),
+        ({"load_col": {}}, "columns loaded: none"),
+        ({"alias_of_item_id": ["other"]}, "alias_of_item_id has 'other'; expected some of the columns that are loaded"),
+        ({"numerical_features": ["user_id"]}, "numerical_features has 'user_id', a column of tokens"),
+        ({"val_interval": {"user_id": "u1"}}, "expected an interval .* and a list for one of tokens"),
+        ({"threshold": {"timestamp": 3}}, r"threshold has 'timestamp' \(TIME_FIELD\)"),
+        ({"unused_col": {"user": ["age"]}}, "unused_col has 'user', and no .user file is loaded"),
+        ({"unused_col": {"inter": ["item_id"]}}, "unused_col has item_id; expected columns that no model needs"),
+    ],
+)
+def test_settings_that_do_not_fit_the_files_are_refused(config_for, settings, message):
+    with pytest.raises(DataError, match=message):
+        create_dataset(config_for("SASRec", random_rows(), **settings)).build()
 
+
+def test_a_fault_of_the_program_is_not_called_bad_input(config_for, monkeypatch):
     def fault(self):
         raise KeyError("a fault of the program")
 

@@ -170,6 +170,7 @@ BAD = {
     "open quote": ('user,item,time\nu,i,1\nu,"i,1\n', "line 3: unexpected end of data"),
     "stray quote": ('user,item,time\nu,"i"i,1\n', "line 2: ',' expected after '\"'"),
     "no text": (b"user,item,time\nu,\xff,1\n", "is not UTF-8 text"),
+    "no text, atomic": (b"user:token\titem:token\ttime:float\nu\t\xff\t1\n", "cannot be read"),
     "UTF-16": ("user,item,time\nu,i,1\n".encode("utf-16"), "is not UTF-8 text"),
     "no Parquet": (b"PAR1 nothing PAR1", "cannot be read"),
     "nested": ({"user": [["u"]], "item": ["i"], "time": [1]}, "cannot be read"),
@@ -179,7 +180,7 @@ BAD = {
 def name_of(content):
     if isinstance(content, dict) or content[:1] == b"P":
         return "t.parquet"
-    return "t.inter" if ":token" in str(content) else "t.csv"
+    return "t.inter" if "item:token" in str(content) else "t.csv"
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -1,0 +1,144 @@
+"""Atomic files of RecBole from a table of interactions."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from recbole_sigma.config import known_datasets
+from recbole_sigma.data.tables import Columns, read_table, refuse_rows, to_numbers
+from recbole_sigma.errors import DataError
+from recbole_sigma.files import written_whole
+
+READ_AS_MISSING = frozenset(
+    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
+)
+"""Texts for which pandas, as RecBole calls it, reads a missing value, even in quotes."""
+
+PADDING = "[PAD]"
+NEEDS_QUOTES = re.compile('["\t\r\n]')
+
+
+class Written(NamedTuple):
+    """What atomic files hold: their paths, counts, and the first and the last time."""
+
+    name: str
+    files: list[Path]
+    users: int
+    items: int
+    interactions: int
+    first_time: float
+    last_time: float
+
+
+def write_atomic_files(
+    path: str | os.PathLike,
+    user: str,
+    item: str,
+    time: str,
+    rating: str | None = None,
+    title: str | None = None,
+    output: str | os.PathLike = "dataset",
+    name: str | None = None,
+    overwrite: bool = False,
+) -> Written:
+    """Write ``<output>/<name>/<name>.inter``, and ``<name>.item`` where there are titles, from a table.
+
+    Rows keep their order, tokens their spelling, and numbers the full precision of float64. The table is read once, in
+    blocks; users, items and titles are in memory.
+
+    Args:
+        path: of a ``.csv``, ``.parquet`` or atomic file, as ``read_table`` reads it.
+        user, item, time, rating, title: names of its columns. An item gets the first title that is not empty, with
+            single spaces for tabs and line ends.
+        name: of the data set; by default the name of the table without its ending.
+        overwrite: replace files that are there.
+
+    Raises:
+        DataError: the table cannot be read, or it has something that does not come back from atomic files as it was;
+            the message names the row. Nothing is written then.
+    """
+    path = os.fspath(path)
+    name = Path(path).stem if name is None else name
+    _check_name(name)
+    folder = Path(output) / name
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise DataError(
+            f"{folder} is there already; give --overwrite to replace its files, or another --output or --name"
+        )
+    columns = Columns(user, item, time, tuple(column for column in (rating, title) if column is not None))
+    try:
+        return _write(path, columns, rating, title, folder)
+    finally:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check_name(name: str) -> None:
+    if name in ("", "..") or name != Path(name).name or "\0" in name:
+        raise DataError(f"name is {name!r}; expected the name of a folder, without a path, as in --name=my-shop")
+    if name in known_datasets():
+        raise DataError(
+            f"{name!r} is a public data set with settings and files of its own; expected another name, as in "
+            f"--name=my-{name}"
+        )
+
+
+def _write(path: str, columns: Columns, rating: str | None, title: str | None, folder: Path) -> Written:
+    users, title_of_item, times, interactions = set(), {}, [], 0
+    inter, item_file = (folder / f"{folder.name}.{suffix}" for suffix in ("inter", "item"))
+    with written_whole(inter) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write("user_id:token\titem_id:token\ttimestamp:float" + "\trating:float" * (rating is not None) + "\n")
+        for frame in read_table(path, columns):
+            for name in (columns.user, columns.item):
+                _refuse_tokens(path, frame[name])
+            numbers = [frame[columns.time]] + ([_ratings(path, frame[rating])] if rating else [])
+            texts = [map(_quoted, frame[name]) for name in (columns.user, columns.item)]
+            texts += [map(repr, column.tolist()) for column in numbers]
+            file.writelines("\t".join(row) + "\n" for row in zip(*texts))
+
+            users.update(frame[columns.user])
+            interactions += len(frame)
+            times += [frame[columns.time].min(), frame[columns.time].max()]
+            if title:
+                for token, text in frame[[columns.item, title]].drop_duplicates().itertuples(index=False):
+                    title_of_item[token] = title_of_item.get(token) or text
+            else:
+                title_of_item.update(dict.fromkeys(frame[columns.item], ""))
+        if title:
+            _write_titles(item_file, title_of_item)
+    files = [inter, item_file] if title else [inter]
+    return Written(folder.name, files, len(users), len(title_of_item), interactions, min(times), max(times))
+
+
+def _write_titles(path: Path, titles: dict[str, str]) -> None:
+    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write("item_id:token\ttitle:token\n")
+        file.writelines(f"{_quoted(item)}\t{_quoted(' '.join(title.split()))}\n" for item, title in titles.items())
+
+
+def _quoted(text: str) -> str:
+    """A text as pandas reads it from atomic files."""
+    return '"' + text.replace('"', '""') + '"' if NEEDS_QUOTES.search(text) else text
+
+
+def _refuse_tokens(path: str, tokens: pd.Series) -> None:
+    for wrong, reason in (
+        (tokens.isin(READ_AS_MISSING), "which RecBole reads as a missing value"),
+        (tokens == PADDING, "which is RecBole's name for padding"),
+        (tokens.str.contains("\0", regex=False), "which has a NUL character"),
+    ):
+        refuse_rows(
+            path, wrong, lambda row: f"{tokens.name} is {tokens[row]!r}, {reason}; expected another name for it"
+        )
+
+
+def _ratings(path: str, texts: pd.Series) -> pd.Series:
+    ratings = to_numbers(texts)
+    wrong = ratings.isna() | ratings.isin([float("inf"), float("-inf")])
+    refuse_rows(path, wrong, lambda row: f"{texts.name} is {texts[row]!r}; expected a number")
+    return ratings
