@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,11 @@ def quick(kind, text):
 
 
 @pytest.fixture
-def folder(toy_path, tmp_path):
-    """What the documents take for granted: data sets of these names, and a table of purchases."""
+def folder(toy_path, trained, tmp_path):
+    """What the documents take for granted: data sets of these names, a table of purchases, and a checkpoint."""
+    (tmp_path / "saved").mkdir()
+    shutil.copy(trained, tmp_path / "saved" / "SIGMA-toy.pth")
+    os.utime(tmp_path / "saved" / "SIGMA-toy.pth", (0, 0))  # older than those that a document trains
     rows = [line.split("\t") for line in (toy_path / "toy" / "toy.inter").read_text().splitlines()]
     for name in ("amazon-office-products", "shop"):
         (tmp_path / "dataset" / name).mkdir(parents=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from recbole_sigma.cli.recommend import add_model_arguments
+from recbole_sigma.cli.arguments import add_recommendation
 from recbole_sigma.recommend import load
 from recbole_sigma.recommend.output import print_recommendation
 
@@ -17,7 +17,7 @@ BAR = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_arguments(parser)
+    add_recommendation(parser)
     parser.add_argument(
         "--history",
         metavar="ITEMS",

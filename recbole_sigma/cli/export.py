@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from recbole_sigma.cli.arguments import add_checkpoint
 from recbole_sigma.export import FORMATS, export_checkpoint
 
 EPILOG = """\
@@ -15,9 +16,7 @@ A README.md in the folder says how to call the model. onnx and safetensors need 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="of a run of recbole-sigma, or a folder: the newest in it"
-    )
+    add_checkpoint(parser)
     parser.add_argument("--format", required=True, choices=FORMATS)
     parser.add_argument("--output", metavar="FOLDER", help="default: the checkpoint without its ending, and the format")
     parser.add_argument("--scores", action="store_true", help="scores of all items in place of user vectors")

@@ -12,6 +12,7 @@ import sys
 
 from tqdm import tqdm
 
+from recbole_sigma.cli.arguments import add_recommendation
 from recbole_sigma.data.tables import Columns
 from recbole_sigma.errors import RequestError
 from recbole_sigma.recommend import load
@@ -19,7 +20,7 @@ from recbole_sigma.recommend.output import print_recommendation, recommendations
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_arguments(parser)
+    add_recommendation(parser)
     parser.add_argument("--history", metavar="ITEMS", help="item tokens of one user, oldest first, spaces between")
     parser.add_argument(
         "--input", metavar="FILE", help="interactions of many users: .inter, .csv or .parquet, any size"
@@ -31,15 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time", metavar="COLUMN", help="column of times in the input (default: as in training; '' if it is in order)"
     )
     parser.add_argument("--keep_seen", action="store_true", help="recommend items of the history as well")
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command takes that recommends."""
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="of a run of recbole-sigma, or a folder: the newest in it"
-    )
-    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
-    parser.add_argument("-k", type=int, default=10, metavar="K", help="items for each user (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:

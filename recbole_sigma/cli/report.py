@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 
+from recbole_sigma.cli.arguments import add_checkpoint
 from recbole_sigma.report import write_report
 
 EPILOG = """\
 What is shown of users needs the data set of the training. Without it the report is written all the same, and says
 what is missing.
 
-recbole-sigma report --checkpoint saved/SIGMA-ml-100k-....pth --output report.html"""
+recbole-sigma report --checkpoint saved --output report.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("--checkpoint", required=True, help="file that a run wrote, of a sequential model")
+    add_checkpoint(parser)
     parser.add_argument("--output", default="report.html", help="file to write (%(default)s)")
     parser.add_argument("--data_path", help="folder that holds the folder of the data set; by default as in training")
 

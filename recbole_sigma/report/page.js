@@ -2,6 +2,7 @@
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const config = {
   displaylogo: false,
+  displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false, // it would cover legends all the time
   modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 };
 

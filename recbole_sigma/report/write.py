@@ -42,7 +42,7 @@ def write_report(
     """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
 
     Args:
-        checkpoint: of a sequential model, which a run of the plugin wrote.
+        checkpoint: of a sequential model, which a run of the plugin wrote; or a folder, whose newest one is taken.
         output: the file; one that exists is replaced when the new one is complete.
         data_path: folder that holds the folder of the data set, by default the one of the training. Without the data
             the report leaves out what it shows of users.
@@ -70,5 +70,5 @@ def write_report(
     ]
     heading = f"{recommender.state['model']} on {recommender.state['config']['dataset']}"
     with written_whole(output) as temporary:
-        temporary.write_text(page(heading, Path(checkpoint).name, sections), encoding="utf-8")
+        temporary.write_text(page(heading, Path(recommender.path).name, sections), encoding="utf-8")
     return Written(Path(output), problem)
