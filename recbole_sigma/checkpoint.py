@@ -26,6 +26,10 @@ CATALOG_PARTS = {"users": int, "items": int, "digest": str}
 def save(state: dict, path: str | os.PathLike) -> None:
     """Write a checkpoint to a temporary file beside ``path``, flush it to the disk, and rename it.
 
+    Args:
+        state: plain data, tensors, arrays and sparse matrices, with the entries ``KEYS``.
+        path: of the file; its folder is made.
+
     Raises:
         CheckpointError: the file cannot be written; an older one of this name is untouched.
     """
@@ -40,7 +44,12 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dic
     """Read a checkpoint with the safe loader, which runs no code.
 
     Args:
+        path: of the file.
+        device: where its tensors shall be.
         parts: what it has to have, by name and type; a state of training has others than a model.
+
+    Returns:
+        The state that was saved.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of this plugin.
@@ -80,6 +89,10 @@ def _has(state: dict, parts: dict) -> bool:
 def add(path: str | os.PathLike, **entries) -> None:
     """Put more entries into a checkpoint, in the place of those that it has of these names.
 
+    Args:
+        path: of the checkpoint.
+        entries: as ``save`` takes them.
+
     Raises:
         CheckpointError: it cannot be read or written; it stays as it was.
     """
@@ -97,6 +110,11 @@ def restore(
     """Put the parameters of a checkpoint into a model.
 
     Args:
+        model: of RecBole or the plugin.
+        state: as ``load`` returns it.
+        path: of the checkpoint, for messages.
+        model_name: of the model.
+        expected_catalog: of the data set, as ``data.identify`` returns it; None takes any.
         settings: those of the model, which have to be those of the checkpoint; two that differ may fit by shape.
 
     Raises:

@@ -27,7 +27,14 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """Log-density of a diagonal Gaussian: ``[..., D]`` three times, broadcast, to ``[...]``."""
+    """Log-density of the diagonal Gaussian N(mean, exp(log_var)) at z.
+
+    Args:
+        z, mean, log_var: ``[..., D]``, broadcast.
+
+    Returns:
+        ``[...]`` in nats.
+    """
     error = (z - mean) * torch.exp(-0.5 * log_var)  # exp(-log_var) would overflow sooner
     return -0.5 * (vecdot(error, error) + log_var.sum(-1) + mean.shape[-1] * math.log(2 * math.pi))
 
@@ -67,9 +74,10 @@ def mixture_kl(
 
 
 def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
-    """Constraint (4) on the category embeddings ``[K, D]``, whose rows are L2-normalised first.
+    """Constraint (4) on the category embeddings, whose rows are L2-normalised first.
 
     Args:
+        categories: ``[K, D]``.
         form: "squared", the mean of the squared off-diagonal cosines, smallest for pairwise orthogonal rows;
             "linear", their plain sum as printed in (4), smallest where the rows sum to zero.
 
@@ -88,7 +96,15 @@ def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
 
 
 def interest_scores(interests: Tensor, items: Tensor) -> Tensor:
-    """Best score of each item over the interests, the maximum in (9): ``[N, K, D]``, ``[V, D]`` to ``[N, V]``."""
+    """Best score of each item over the interests, the maximum in (9).
+
+    Args:
+        interests: ``[N, K, D]``.
+        items: ``[V, D]``.
+
+    Returns:
+        ``[N, V]``.
+    """
     scores = interests @ items.T  # [N, K, V]
     return scores.squeeze(1) if interests.shape[1] == 1 else scores.amax(1)
 

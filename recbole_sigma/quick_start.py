@@ -58,6 +58,12 @@ class Prepared(NamedTuple):
 def prepare(config: Config) -> Prepared:
     """Everything up to the first step of training, from the seed of the configuration.
 
+    Args:
+        config: the settings.
+
+    Returns:
+        What a run consists of.
+
     Raises:
         RecBoleSigmaError: input that has to be changed; the message says how.
     """

@@ -55,8 +55,12 @@ def write_atomic_files(
         path: of a ``.csv``, ``.parquet`` or atomic file, as ``read_table`` reads it.
         user, item, time, rating, title: names of its columns. An item gets the first title that is not empty, with
             single spaces for tabs and line ends.
+        output: folder of data sets.
         name: of the data set; by default the name of the table without its ending.
         overwrite: replace files that are there.
+
+    Returns:
+        What was written.
 
     Raises:
         DataError: the table cannot be read, or it has something that does not come back from atomic files as it was;

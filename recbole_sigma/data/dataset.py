@@ -356,6 +356,12 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
 def create_dataset(config) -> Dataset:
     """The data set that RecBole chooses for the model, in exact time order and with sequences held once.
 
+    Args:
+        config: the settings, a ``Config``.
+
+    Returns:
+        The filtered data set, with ids for tokens; ``prepare_data`` splits it.
+
     Raises:
         DataError: files that are missing or unreadable, lack a column, or leave nothing after filtering.
     """

@@ -19,6 +19,10 @@ def prepare_data(config, dataset) -> tuple:
 
     The plugin's models train on whole sequences, RecBole's on the rows they were written for.
 
+    Args:
+        config: the settings, a ``Config``.
+        dataset: as ``create_dataset`` returns it.
+
     Returns:
         Loaders of training, validation and test; one of no rows is false.
 

@@ -43,6 +43,9 @@ def read_table(
     Nothing is taken for a missing value but an empty text, and null in Parquet.
 
     Args:
+        path: of the file.
+        columns: names of those that are read.
+        rows: in memory at once.
         separator: of the columns of atomic files.
 
     Yields:

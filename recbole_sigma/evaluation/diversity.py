@@ -55,6 +55,7 @@ def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
 
     Args:
         item, category: ``[P]``, the pairs of an item and a category of it, as numbers from 0; a pair may come twice.
+        num_items: V.
 
     Returns:
         ``[V, W]``, int64, for V items and as many words as the highest category needs.

@@ -92,7 +92,14 @@ def _groups(lengths: Tensor) -> list[tuple[int, int]]:
 
 
 def pack(item_seq: Tensor) -> tuple[Tensor, Packing]:
-    """The items ``[M]`` of padded sequences ``[B, T]`` with 0 as the padding, wherever it stands, and their packing."""
+    """Sequences without their padding.
+
+    Args:
+        item_seq: ``[B, T]`` with 0 as the padding, wherever it stands.
+
+    Returns:
+        The M items that are left, ``[M]``, and their packing.
+    """
     mask = item_seq != 0
     return item_seq[mask], Packing(mask.sum(1).cpu(), item_seq.device)
 

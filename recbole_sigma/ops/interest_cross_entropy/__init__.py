@@ -73,10 +73,15 @@ def sampled_interest_cross_entropy(
     Bengio & Senecal, 2008), so that the sum, before its logarithm, is right on average.
 
     Args:
+        interests, items, target, temperature, impl, reduce: as for ``interest_cross_entropy``.
         num_samples: at least 1.
         proposal: Q, "uniform" or "log-uniform", about ``1 / (row + 1)``, for items in order of falling popularity.
 
-    Other arguments, result and errors are those of ``interest_cross_entropy``.
+    Returns:
+        ``[N]`` in nats, as ``interest_cross_entropy``.
+
+    Raises:
+        ValueError: as for ``interest_cross_entropy``, or an unknown proposal.
     """
     interests = _with_interest_dimension(interests)
     _check(interests, items, target, temperature, reduce)

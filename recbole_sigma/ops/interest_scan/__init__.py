@@ -44,6 +44,9 @@ def interest_scan(
         impl: "naive", loops over prefixes and categories; "packed", index arithmetic and one call of the GRU;
             "auto" is "packed".
 
+    Returns:
+        The state after each item, ``[M, ...]``.
+
     Raises:
         ValueError: arguments that do not fit together, or an unknown ``impl``.
     """
