@@ -63,10 +63,13 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dic
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or not state.keys() >= parts.keys():
-        raise CheckpointError(f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})")
+    foreign = f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})"
+    if not isinstance(state, dict) or not state.keys() >= {"format", *parts}:
+        raise CheckpointError(foreign)
     if not _well_formed(state, parts):
         raise CheckpointError(f"checkpoint {path} is damaged: it has entries of other types than were written")
+    if state["format"] != FORMAT:
+        raise CheckpointError(foreign)
     return state
 
 
@@ -76,7 +79,7 @@ def _well_formed(state: dict, parts: dict) -> bool:
     names = (name for part in named if isinstance(part, dict) for name in part)
     catalog = state.get("catalog")
     return (
-        _has(state, parts)
+        _has(state, {"format": int, **parts})
         and all(isinstance(name, str) for name in names)
         and (catalog is None or _has(catalog, CATALOG_PARTS))
     )

@@ -52,6 +52,9 @@ def export_checkpoint(
             give scores always.
         overwrite: replace files in a folder that is not empty.
 
+    Returns:
+        What was written, and how far it is from the model.
+
     Raises:
         CheckpointError: the checkpoint is missing, damaged, or of a model that is not sequential.
         MissingExtraError: a package is missing that the format needs.

@@ -57,6 +57,13 @@ def read_weights(folder: str | os.PathLike, device: torch.device | str = "cpu") 
 def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
     """As ``recbole_sigma.load``, from a folder that was exported as safetensors.
 
+    Args:
+        folder: with the files of the export.
+        device, model_class: as for ``recbole_sigma.load``.
+
+    Returns:
+        The model in use.
+
     Raises:
         CheckpointError: a file is missing or damaged.
         MissingExtraError: safetensors is not installed.

@@ -40,6 +40,9 @@ def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type 
         device: "auto" for a GPU if there is one, "cpu", "cuda", or another of PyTorch's.
         model_class: of a model that is neither the plugin's nor RecBole's.
 
+    Returns:
+        The model in use.
+
     Raises:
         CheckpointError: the file is missing, damaged, or of a model that is not sequential.
         RequestError: there is no such device.

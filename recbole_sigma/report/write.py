@@ -48,6 +48,9 @@ def write_report(
             the report leaves out what it shows of users.
         device: as for ``recommend.load``.
 
+    Returns:
+        The file, and why something is left out of it, if it is.
+
     Raises:
         CheckpointError: the file is missing, damaged, or of a model that is not sequential.
     """
