@@ -28,9 +28,9 @@ ROWS = {
 }
 SKIPPED = {("1m items", "graph")}
 NOTE = """\
-The 20 items with the largest products for 1,000 queries, together and one at a time (100 of them), without the model
-that makes the queries. Item vectors are made up: around 200 topics, with lengths that differ by a factor of 1.35 (one
-standard deviation). Recall is the share of the exact 20 that is found; on vectors of your own,
+The 20 items with the largest products for 1,000 queries, together (the least of five times) and one at a time (the
+median of 100), without the model that makes them. Item vectors are made up: around 200 topics, with lengths that differ
+by a factor of 1.35 (one standard deviation). Recall is the share of the exact 20 that is found; on vectors of your own,
 `rec.index().recall(histories)` measures it. Build and size are those of the index. `rec.index` makes its lists by
 distance, with a component more that makes all item vectors equally long. A graph of a million items is left out: it
 takes minutes to build."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
+from statistics import median
 from typing import Callable
 
 import faiss
 import torch
 from torch import Tensor
 
+from benchmarks.speed.measuring import times
 from recbole_sigma.evaluation import top_items
 from recbole_sigma.recommend.index import ProductIndex
 
@@ -45,16 +48,13 @@ def measure(what: str, case: dict, levels: list[int], threads: int | None) -> di
     result = {"build": build, "size": faiss.serialize_index(index).size / 1e6 if index else 0, "levels": []}
     for level in levels or [0]:
         search = searches(level)
-        start = time.perf_counter()
         found = search(queries, K)
-        together = time.perf_counter() - start
-        start = time.perf_counter()
-        for query in queries[:100]:
-            search(query[None], K)
-        one_by_one = time.perf_counter() - start
         hits = (found.unsqueeze(2) == exact.unsqueeze(1)).any(2).double().mean().item()
-        times = {"together": 1e3 * together / len(queries), "alone": 1e3 * one_by_one / min(100, len(queries))}
-        result["levels"].append({"level": level, "recall": hits, **times})
+        together = min(times(partial(search, queries, K), "cpu", seconds=2, most=5)) / len(queries)
+        alone = median(
+            min(times(partial(search, query[None], K), "cpu", seconds=0.1, most=3)) for query in queries[:100]
+        )
+        result["levels"].append({"level": level, "recall": hits, "together": together, "alone": alone})
     return result
 
 

@@ -90,11 +90,7 @@ def export_checkpoint(
 def _write_program(recommender: Recommender, encoder: Encoder, format: str, folder: Path) -> float:
     name, write = PROGRAMS[format]
     model = recommender.state["model"]
-    if recommender.has_user_vectors:
-        raise RequestError(
-            f"{model} asks for the user beside the history and cannot be exported as {format}; expected a model that "
-            "reads histories alone. --format safetensors writes its weights"
-        )
+    _require_histories_alone(encoder, f"{model} cannot be exported as {format}")
     try:
         return programs.difference(encoder, write(encoder, folder / name))
     except (RecBoleSigmaError, OSError, KeyboardInterrupt):
@@ -103,6 +99,16 @@ def _write_program(recommender: Recommender, encoder: Encoder, format: str, fold
         raise RequestError(
             f"{model} cannot be exported as {format}: {_reason(error)}. --format safetensors writes its weights"
         ) from error
+
+
+def _require_histories_alone(encoder: Encoder, problem: str) -> None:
+    hint = "expected a model that scores all items from the history alone. --format safetensors writes its weights"
+    try:
+        encoder.expected(next(encoder.histories()))
+    except KeyError as error:  # of RecBole's Interaction
+        raise RequestError(f"{problem}: it asks for {error} beside the history; {hint}") from error
+    except NotImplementedError as error:
+        raise RequestError(f"{problem}: it scores one item at a time; {hint}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -192,7 +192,7 @@ def test_a_stock_model_gives_scores(train, tmp_path):
 @pytest.mark.parametrize(
     "model, message",
     [
-        ("FPMC", "FPMC asks for the user beside the history and cannot be exported as torch"),
+        ("FPMC", "FPMC cannot be exported as torch: it asks for 'user_id' beside the history; expected"),
         ("SRGNN", r"SRGNN cannot be exported as torch: RuntimeError: .*--format safetensors writes its weights"),
     ],
 )
