@@ -11,7 +11,7 @@ import torch
 from recbole_sigma import checkpoint
 from recbole_sigma.config import find_model
 from recbole_sigma.data import DescribedDataset
-from recbole_sigma.errors import CheckpointError, RequestError
+from recbole_sigma.errors import CheckpointError, ConfigError, RequestError
 
 
 class Settings(dict):
@@ -80,8 +80,7 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
         model_class: of a model that is neither the plugin's nor RecBole's.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or of a model that is not sequential.
-        ConfigError: a model of this name is not known.
+        CheckpointError: the file is missing, damaged, of a model that is not sequential, or of one that is not known.
         RequestError: there is no such device.
     """
     place = pick_device(device)
@@ -97,7 +96,13 @@ def build_model(
     Args:
         path: of the file that it was read from, for messages.
     """
-    model_class = model_class or find_model(state["model"])
+    try:
+        model_class = model_class or find_model(state["model"])
+    except ConfigError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is of {state['model']}, no model of the plugin or of RecBole; expected its class as "
+            f"well: load({os.fspath(path)!r}, model_class={state['model']})"
+        ) from error
     if getattr(model_class.type, "name", None) != "SEQUENTIAL":
         raise CheckpointError(
             f"checkpoint {path} is of {state['model']}, which knows users by their number and no histories; expected a "

@@ -11,6 +11,7 @@ import recbole_sigma
 from recbole_sigma import checkpoint
 from recbole_sigma.errors import CheckpointError, RequestError
 from recbole_sigma.layers.packing import Packing
+from recbole_sigma.model import SASRecAP
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,18 @@ def test_a_folder_means_its_newest_checkpoint(trained, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="empty has no checkpoint"):
         recbole_sigma.load(tmp_path / "empty")
+
+
+def test_a_model_of_the_users_is_loaded_with_its_class(toy_path, tmp_path, monkeypatch):
+    class Mine(SASRecAP):
+        pass
+
+    monkeypatch.chdir(tmp_path)
+    settings = {"data_path": str(toy_path), "epochs": 1, "hidden_size": 8, "state": "error"}
+    path = recbole_sigma.run_recbole_sigma(Mine, "toy", config_dict=settings)["checkpoint"]
+    with pytest.raises(CheckpointError, match=r"is of Mine, .* expected its class as well: load\(.*model_class=Mine"):
+        recbole_sigma.load(path)
+    assert isinstance(recbole_sigma.load(path, model_class=Mine).model, Mine)
 
 
 def test_loading_leaves_the_random_numbers_as_they_were(trained):
