@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from benchmarks.markdown import markdown_table
 from benchmarks.speed.reporting import describe_run, make_parser, run_child, write_section
@@ -31,7 +32,7 @@ def main(words: list[str]) -> int:
             size, export = (f"{row[key]:.2f}" if key in row else "" for key in ("size", "export"))
             times = [f"{row['alone']:.2f}", f"{row['together']:.1f}"]
             rows.append(
-                [found["model"], f"{found['items']:,}", str(found["longest"]), row["name"], size, export, *times]
+                [Path(checkpoint).stem, f"{found['items']:,}", str(found["longest"]), row["name"], size, export, *times]
             )
     parts.append(markdown_table(HEADER, rows))
     print("\n\n".join(parts), flush=True)

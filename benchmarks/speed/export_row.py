@@ -26,7 +26,7 @@ TOGETHER = 128
 
 
 def measure(checkpoint: str, threads: int | None, seconds: float) -> dict:
-    """The model's name, its items and greatest length, and a row for it and each format.
+    """Items and greatest length of the model, and a row for it and each format.
 
     Args:
         threads: for torch and onnxruntime, or None for their default.
@@ -57,7 +57,7 @@ def measure(checkpoint: str, threads: int | None, seconds: float) -> dict:
             path = export.folder / export.files[0]
             size = path.stat().st_size / 1e6
             rows.append({**row(format, load_program(path, threads)), "size": size, "export": seconds_of_export})
-    return {"model": recommender.state["model"], "items": num_items, "longest": encoder.max_length, "rows": rows}
+    return {"items": num_items, "longest": encoder.max_length, "rows": rows}
 
 
 def _load_onnx(path: Path, threads: int | None) -> Callable[[Tensor], object]:
