@@ -40,16 +40,15 @@ def save(state: dict, path: str | os.PathLike) -> None:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
 
 
-def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dict = PARTS) -> dict:
+def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
     """Read a checkpoint with the safe loader, which runs no code.
 
     Args:
         path: of the file.
-        device: where its tensors shall be.
         parts: what it has to have, by name and type; a state of training has others than a model.
 
     Returns:
-        The state that was saved.
+        The state that was saved, on the CPU.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of this plugin.
@@ -57,12 +56,29 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dic
     if not os.path.isfile(path):
         raise CheckpointError(f"checkpoint {path} does not exist")
     try:
-        state = from_plain(torch.load(path, map_location=device, weights_only=True))
+        state = from_plain(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load raises a dozen kinds for damaged and for unsafe files
         raise CheckpointError(
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
+    return checked(state, path, parts)
+
+
+def checked(state, path: str | os.PathLike, parts: dict = PARTS) -> dict:
+    """A state as it was read, if it has what was saved.
+
+    Args:
+        state: anything.
+        path: of the file that it was read from, for messages.
+        parts: as for ``load``.
+
+    Returns:
+        The state.
+
+    Raises:
+        CheckpointError: it is no state of a checkpoint.
+    """
     foreign = f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})"
     if not isinstance(state, dict) or not state.keys() >= {"format", *parts}:
         raise CheckpointError(foreign)
@@ -145,12 +161,24 @@ def restore(
         )
     try:
         model.load_state_dict(state["state_dict"])
-        model.load_other_parameter(state["other_parameter"])
+        device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+        model.load_other_parameter(_moved(state["other_parameter"], device))
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"checkpoint {path} was trained with other settings of {model_name}: {error}\n"
             "Its own stand under 'config' in it"
         ) from error
+
+
+def _moved(value, device: torch.device):
+    """A value, or what is in a container, on a device if it is a tensor."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, device) for item in value)
+    return value
 
 
 def _differ(saved, value) -> bool:
@@ -198,7 +226,9 @@ def from_plain(value):
         if value.get("__kind__") == "sparse":
             matrix = sparse.csr_array if value["array"] else sparse.csr_matrix
             parts = tuple(value[name].numpy() for name in ("data", "indices", "indptr"))
-            return matrix(parts, shape=tuple(value["shape"])).asformat(value["format"])
+            csr = matrix(parts, shape=tuple(value["shape"]))
+            csr.check_format(full_check=True)  # indices out of range would be written to in another format
+            return csr.asformat(value["format"])
         return {key: from_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(map(from_plain, value))

@@ -10,14 +10,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+UMASK = _umask()
+"""Permissions that new files lack, read once: to read them sets them for a moment, for all threads."""
+
+
 @contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to, which takes its place at the end of the context.
 
-    It is flushed to the disk before that. If the context ends in an exception, an older file is untouched. A process
-    that is killed leaves a temporary file behind, ``.<name>.<letters>``.
+    It is flushed to the disk before that, and has the permissions of an older file, which is untouched if the context
+    ends in an exception. A link stays one. A process that is killed leaves a temporary file, ``.<name>.<letters>``.
+
+    Raises:
+        OSError: the file cannot be written, or the path is of something else, such as a folder or a device.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is there and no file; expected the name of a file to write")
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~UMASK
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
@@ -25,7 +41,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())  # temporary files are for their owner alone
+        os.chmod(temporary, mode)  # temporary files are for their owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -46,7 +62,7 @@ def filled_whole(folder: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         for path in temporary.iterdir():
             _flush(path)
-            os.chmod(path, 0o666 & ~_umask())
+            os.chmod(path, 0o666 & ~UMASK)
         folder.mkdir(exist_ok=True)
         for path in temporary.iterdir():
             os.replace(path, folder / path.name)
@@ -68,9 +84,3 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

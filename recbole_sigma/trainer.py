@@ -283,7 +283,7 @@ class SafeTrainer(Trainer):
         Raises:
             CheckpointError: it is missing, damaged, or of another model, other settings or another catalog.
         """
-        state = checkpoint.load(path, self.device)
+        state = checkpoint.load(path)
         own = model_keys(type(self.model))
         settings = {key: value for key, value in self.config.plain_dict().items() if key in own}
         checkpoint.restore(self.model, state, path, self.config["model"], self.catalog, settings)

@@ -65,6 +65,26 @@ def test_sparse_matrices_of_models_come_back_as_they_were(tmp_path, kind):
     np.testing.assert_array_equal(loaded.toarray(), matrix.toarray())
 
 
+def test_a_sparse_matrix_with_indices_out_of_range_is_refused(tmp_path):
+    """Another format would be written to beyond its memory."""
+    count = 2000
+    matrix = {"__kind__": "sparse", "format": "csc", "array": False, "shape": [2, 2], "data": torch.ones(count)}
+    matrix.update(indices=torch.full((count,), 50_000_000), indptr=torch.tensor([0, count, count]))
+    torch.save({"format": checkpoint.FORMAT, **state(other_parameter={"m": matrix})}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.load(tmp_path / "a.pth")
+
+
+def test_tensors_go_to_the_device_of_the_model(tmp_path):
+    checkpoint.save(
+        state(other_parameter={"t": torch.ones(2), "a": np.ones(2), "l": [torch.ones(1)]}), tmp_path / "a.pth"
+    )
+    model = Model().to("meta")
+    checkpoint.restore(model, checkpoint.load(tmp_path / "a.pth"), "a.pth", "M")
+    assert model.other["t"].device.type == model.other["l"][0].device.type == "meta"
+    np.testing.assert_array_equal(model.other["a"], np.ones(2))
+
+
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="none.pth does not exist"):
         checkpoint.load(tmp_path / "none.pth")

@@ -6,6 +6,7 @@ A first word that names a command leads to its module; anything else trains and 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -25,13 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(name, command, words)
     try:
         return command.run(options)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+        return 0
     except (RecBoleSigmaError, OSError) as error:  # of the operating system: no permission, no space
         if options.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"interrupted; {interrupt or 'what was saved is kept'}", file=sys.stderr)
+        print(f"interrupted; {str(interrupt) or 'what was saved is kept'}", file=sys.stderr)
         return 130
     except Exception as error:
         if options.debug:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import argparse
 
+from recbole_sigma.recommend.catalog import Catalog
+
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", required=True, metavar="FILE", help="of a run of recbole-sigma, or a folder: the newest in it"
     )
+
+
+def add_history(parser: argparse.ArgumentParser, more: str = "") -> None:
+    parser.add_argument(
+        "--history",
+        nargs="+",
+        metavar="ITEMS",
+        help=f"item tokens of one user, oldest first, spaces between; a token with spaces in quotes of its own{more}",
+    )
+
+
+def split_history(words: list[str], catalog: Catalog) -> list[str]:
+    """The tokens in the words of ``--history``: each a token that the model knows, or several with spaces between."""
+    known = catalog.ids(words) > 0
+    return [token for word, whole in zip(words, known) for token in ([word] if whole else word.split())]
 
 
 def add_recommendation(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from recbole_sigma.cli.arguments import add_recommendation
+from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
 from recbole_sigma.recommend import load
 from recbole_sigma.recommend.output import print_recommendation
 
@@ -18,11 +18,7 @@ BAR = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recommendation(parser)
-    parser.add_argument(
-        "--history",
-        metavar="ITEMS",
-        help="item tokens of a user, oldest first, spaces between; without it the categories of items are shown",
-    )
+    add_history(parser, "; without it the categories of items are shown")
     parser.add_argument(
         "--nearest", type=int, default=5, metavar="N", help="items of each interest or category (default: %(default)s)"
     )
@@ -48,7 +44,7 @@ def _show_categories(recommender, typical: int) -> None:
 
 
 def _show_interests(recommender, options: argparse.Namespace) -> None:
-    history = options.history.split()
+    history = split_history(options.history, recommender.catalog)
     explanation = recommender.explain(history, options.k, options.nearest)
     for interest in explanation.interests:
         bar = "#" * round(BAR * interest.intensity)

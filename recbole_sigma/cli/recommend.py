@@ -8,11 +8,12 @@ The checkpoint of a run is all that is needed:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from tqdm import tqdm
 
-from recbole_sigma.cli.arguments import add_recommendation
+from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
 from recbole_sigma.data.tables import Columns
 from recbole_sigma.errors import RequestError
 from recbole_sigma.recommend import load
@@ -21,7 +22,7 @@ from recbole_sigma.recommend.output import print_recommendation, recommendations
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recommendation(parser)
-    parser.add_argument("--history", metavar="ITEMS", help="item tokens of one user, oldest first, spaces between")
+    add_history(parser)
     parser.add_argument(
         "--input", metavar="FILE", help="interactions of many users: .inter, .csv or .parquet, any size"
     )
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     recommender = load(options.checkpoint, options.device)
     recommender.check_k(options.k)
     if options.input is None:
-        history = options.history.split()
+        history = split_history(options.history, recommender.catalog)
         (one,) = recommender.recommend([history], options.k, keep_seen=options.keep_seen)
         print_recommendation(recommender, history, one)
         return 0
@@ -56,6 +57,12 @@ def _recommend_file(recommender, options: argparse.Namespace) -> int:
         options.item or default.item,
         default.time if options.time is None else options.time or None,
     )
+    if (
+        options.output is not None
+        and os.path.exists(options.output)
+        and os.path.samefile(options.input, options.output)
+    ):
+        raise RequestError(f"output is the input, {options.output}; expected another file")
     num_users = num_unknown = num_by_popularity = 0
     file = recommender.read(options.input, columns)
     with recommendations_written(options.output, recommender.catalog, columns) as write:
@@ -75,7 +82,7 @@ def _recommend_file(recommender, options: argparse.Namespace) -> int:
         print(f"{num_unknown:,} interactions with items that the model does not know were skipped", file=sys.stderr)
     if num_by_popularity:
         print(f"{num_by_popularity:,} users have no item that it knows: the most popular items", file=sys.stderr)
-    if recommender.has_user_vectors:
+    if recommender.reads_user_id:
         print(
             f"{recommender.state['model']} learnt a vector of each user, which users that it was not trained on lack",
             file=sys.stderr,

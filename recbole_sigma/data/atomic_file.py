@@ -98,6 +98,12 @@ def _columns_of_lines(data: np.ndarray, separator: int) -> tuple[np.ndarray, np.
     return counts, (np.diff(ends, prepend=-1) <= 2) & (counts == 1)
 
 
+def read_texts(path: str, separator: str, encoding: str | None, **settings):
+    """All columns as texts, by ``pandas.read_csv``, which ``settings`` are for; it may raise a ValueError."""
+    engine = {"engine": "c", "low_memory": False} if len(separator) == 1 else {"engine": "python"}
+    return pd.read_csv(path, sep=separator, encoding=encoding, dtype=object, **engine, **settings)
+
+
 def explain_failure(path: str, separator: str, encoding: str | None, error: Exception) -> DataError:
     """The error to raise when pandas could not read a file: with the line of the first float that is none, if any."""
     engine = "c" if len(separator) == 1 else "python"

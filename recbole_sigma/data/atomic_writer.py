@@ -115,6 +115,8 @@ def _write(path: str, columns: Columns, rating: str | None, title: str | None, f
                 title_of_item.update(dict.fromkeys(frame[columns.item], ""))
         if title:
             _write_titles(item_file, title_of_item)
+        else:
+            item_file.unlink(missing_ok=True)  # of other items
     files = [inter, item_file] if title else [inter]
     return Written(folder.name, files, len(users), len(title_of_item), interactions, min(times), max(times))
 

@@ -10,7 +10,7 @@ import os
 
 import pandas as pd
 
-from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
+from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, read_texts
 
 
 def item_file(dataset) -> str:
@@ -41,6 +41,6 @@ def read_item_column(path: str, config, item: str, column: str, na_filter: bool 
 def _read(path: str, config, **settings) -> pd.DataFrame:
     separator, encoding = config["field_separator"], config["encoding"]
     try:
-        return pd.read_csv(path, sep=separator, encoding=encoding, dtype=object, **settings)
+        return read_texts(path, separator, encoding, **settings)
     except ValueError as error:
         raise explain_failure(path, separator, encoding, error) from error

@@ -6,6 +6,7 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recbole_sigma.data.atomic_file import check_atomic_file
+from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, read_texts
 from recbole_sigma.errors import DataError
 from recbole_sigma.extras import require
 from recbole_sigma.settings import nearest
@@ -35,18 +36,22 @@ class Columns(NamedTuple):
 
 
 def read_table(
-    path: str | os.PathLike, columns: Columns, rows: int = ROWS, separator: str = "\t"
+    path: str | os.PathLike,
+    columns: Columns,
+    rows: int = ROWS,
+    separator: str = "\t",
+    encoding: str | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The columns of a table, ``rows`` rows at a time.
 
-    The name ends in ``.csv``, ``.parquet``, or it is an atomic file (``.inter``, ``.item`` and so on). Text is UTF-8.
+    The name ends in ``.csv``, ``.parquet``, or it is an atomic file (``.inter``, ``.item`` and so on).
     Nothing is taken for a missing value but an empty text, and null in Parquet.
 
     Args:
         path: of the file.
         columns: names of those that are read.
         rows: in memory at once.
-        separator: of the columns of atomic files.
+        separator, encoding: of atomic files; CSV is comma-separated and in UTF-8.
 
     Yields:
         Frames with texts in the columns named, and float64 seconds in that of the time. Numbers are taken as they are,
@@ -65,9 +70,10 @@ def read_table(
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"column {name!r} is given for two things; expected different columns")
-    read = {".csv": _read_csv, ".parquet": _read_parquet}.get(os.path.splitext(path)[1].lower(), _read_atomic)
+    read_atomic = partial(_read_atomic, separator=separator, encoding=encoding)
+    read = {".csv": _read_csv, ".parquet": _read_parquet}.get(os.path.splitext(path)[1].lower(), read_atomic)
     start, dates = 0, None
-    for frame in read(path, columns, rows, separator):
+    for frame in read(path, columns, rows):
         if frame.empty:
             continue
         frame.index = pd.RangeIndex(start, start + len(frame))
@@ -103,22 +109,24 @@ def _require_columns(path: str, present: Sequence[str], columns: Columns) -> Non
             raise DataError(f"{path} has two columns {name!r}; expected one")
 
 
-def _read_atomic(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
-    header = check_atomic_file(path, separator)
-    name_of = {column: column.rpartition(":")[0] for column in header}
+def _read_atomic(
+    path: str, columns: Columns, rows: int, separator: str, encoding: str | None
+) -> Iterator[pd.DataFrame]:
+    check_atomic_file(path, separator, encoding)
+    name_of = {column: column.rpartition(":")[0] for column in read_texts(path, separator, encoding, nrows=0)}
     _require_columns(path, list(name_of.values()), columns)
     wanted = {column: name for column, name in name_of.items() if name in columns.names()}
     try:
-        with pd.read_csv(  # as the data sets are read
-            path, sep=separator, usecols=list(wanted), dtype=object, na_filter=False, chunksize=rows, low_memory=False
-        ) as frames:
+        with read_texts(
+            path, separator, encoding, usecols=list(wanted), na_filter=False, chunksize=rows
+        ) as frames:  # as the data sets are read
             for frame in frames:
                 yield frame.rename(columns=wanted).fillna("")  # of rows that are too short
     except ValueError as error:  # ParserError and UnicodeDecodeError are of this kind
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise explain_failure(path, separator, encoding, error) from error
 
 
-def _read_csv(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
+def _read_csv(path: str, columns: Columns, rows: int) -> Iterator[pd.DataFrame]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
@@ -147,7 +155,7 @@ def _chosen(path: str, lines: Iterator[list[str]], header: list[str], columns: C
         yield choose(fields)
 
 
-def _read_parquet(path: str, columns: Columns, rows: int, separator: str) -> Iterator[pd.DataFrame]:
+def _read_parquet(path: str, columns: Columns, rows: int) -> Iterator[pd.DataFrame]:
     parquet = require("pyarrow.parquet", "parquet")
     import pyarrow
 

@@ -20,13 +20,11 @@ class Catalog:
     """
 
     def __init__(self, description: dict, item_field: str):
-        try:
-            self.tokens = np.asarray(description["tokens"][item_field], dtype=object)
-            self.popularity = np.asarray(description["popularity"])
-            titles = description["titles"]
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"the checkpoint does not say what its items are: {error} is missing") from error
-        self.titles = np.full(len(self.tokens), "", dtype=object) if titles is None else titles
+        self.tokens = _column(description.get("tokens"), item_field, None)
+        size = len(self.tokens)
+        self.popularity = _column(description, "popularity", size)
+        titles = description.get("titles")
+        self.titles = np.full(size, "", dtype=object) if titles is None else _column(description, "titles", size)
         self.by_popularity = 1 + (-self.popularity[1:]).argsort(kind="stable")
         self._id_of_token = {token: id_ for id_, token in enumerate(self.tokens)}
         del self._id_of_token[self.tokens[0]]
@@ -47,3 +45,10 @@ class Catalog:
         """Token and title of an item."""
         token, title = self.tokens[id_], self.titles[id_]
         return f"{token}  {title}" if title else str(token)
+
+
+def _column(description, name: str, size: int | None) -> np.ndarray:
+    values = description.get(name) if isinstance(description, dict) else None
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or len(values) < 2 or size not in (None, len(values)):
+        raise CheckpointError(f"the checkpoint is damaged: it does not say what its items are ({name})")
+    return values

@@ -63,14 +63,18 @@ def _divide(block: Interactions, parts: list[Path], level: int) -> None:
     for part, rows in zip(parts, np.split(order, ends[:-1])):
         if len(rows):
             with part.open("ab") as file:
-                np.save(file, block.user[rows].astype(str))
-                np.save(file, block.item[rows])
-                np.save(file, block.time[rows])
+                users = block.user[rows]
+                text = "".join(users).encode("utf-8", "surrogatepass")
+                lengths = np.fromiter(map(len, users), dtype=np.int64, count=len(users))
+                for part_of_block in (np.frombuffer(text, np.uint8), lengths, block.item[rows], block.time[rows]):
+                    np.save(file, part_of_block)
 
 
 def _read(part: Path) -> Iterator[Interactions]:
     size = part.stat().st_size
     with part.open("rb") as file:
         while file.tell() < size:
-            user, item, time = (np.load(file) for _ in Interactions._fields)
-            yield Interactions(user.astype(object), item, time)
+            text, lengths, item, time = (np.load(file) for _ in range(4))
+            text, ends = text.tobytes().decode("utf-8", "surrogatepass"), lengths.cumsum()
+            users = [text[start:end] for start, end in zip(ends - lengths, ends)]
+            yield Interactions(np.array(users, dtype=object), item, time)

@@ -83,14 +83,22 @@ class HistoryFile:
     users come in the order of their first rows.
 
     Args:
-        path, columns, separator: of the table; see ``data.tables.read_table``.
+        path, columns, separator, encoding: of the table; see ``data.tables.read_table``.
 
     Attributes:
         num_interactions: read so far; all of them as soon as the first users come.
     """
 
-    def __init__(self, path: str | os.PathLike, columns: Columns, catalog: Catalog, separator: str = "\t"):
-        self.path, self.columns, self.catalog, self.separator = path, columns, catalog, separator
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        columns: Columns,
+        catalog: Catalog,
+        separator: str = "\t",
+        encoding: str | None = None,
+    ):
+        self.path, self.columns, self.catalog = path, columns, catalog
+        self.layout = {"separator": separator, "encoding": encoding}
         self.num_interactions = 0
 
     def __iter__(self) -> Iterator[Histories]:
@@ -103,7 +111,7 @@ class HistoryFile:
 
     def _encoded(self) -> Iterator[Interactions]:
         user, item, time, _ = self.columns
-        for frame in read_table(self.path, self.columns, separator=self.separator):
+        for frame in read_table(self.path, self.columns, **self.layout):
             self.num_interactions += len(frame)
             order = frame.index if time is None else frame[time]
             users = frame[user].to_numpy(dtype=object)

@@ -15,7 +15,6 @@ from recbole_sigma.evaluation import Ranked
 from recbole_sigma.extras import require
 from recbole_sigma.recommend.histories import from_tokens
 from recbole_sigma.recommend.recommender import Recommender
-from recbole_sigma.recommend.saved_model import SavedModel
 
 SAMPLES = 40
 """Items for each list from which the lists are learnt; faiss asks for 39."""
@@ -70,7 +69,7 @@ class ApproximateRecommender(Recommender):
     """
 
     def __init__(self, exact: Recommender, probes: int) -> None:
-        super().__init__(SavedModel(exact.model, exact.settings, exact._dataset, exact.state, exact.path))
+        super().__init__(exact._saved)
         if not hasattr(self.model, "user_vectors"):
             raise RequestError(
                 f"{self.state['model']} has no vectors of users and items to search; expected SIGMA or SASRecAP"
@@ -82,7 +81,7 @@ class ApproximateRecommender(Recommender):
         self._index = ProductIndex(self._item_vectors[1:].cpu(), probes)
 
     def recall(self, histories: Sequence[Sequence[str]], k: int = 10, *, keep_seen: bool = False) -> float:
-        """Share of the k best items that are found, a mean over histories with an item that the model knows.
+        """Share of the k best items that are found, a mean over histories that have both known items and items left.
 
         Args:
             histories, k, keep_seen: as for ``recommend``.
@@ -95,13 +94,16 @@ class ApproximateRecommender(Recommender):
         for own, exact in zip(self.batches(everyone, k, keep_seen), self._exact.batches(everyone, k, keep_seen)):
             for row in np.flatnonzero(~exact.by_popularity):
                 best = exact.items[row, np.isfinite(exact.scores[row])]
-                found += np.isin(best, own.items[row, np.isfinite(own.scores[row])]).sum() / max(1, len(best))
-                expected += 1
+                if len(best):
+                    found += np.isin(best, own.items[row, np.isfinite(own.scores[row])]).mean()
+                    expected += 1
         if not expected:
-            raise RequestError("no history has an item that the model knows; expected one at least")
+            raise RequestError(
+                "no history has an item that the model knows, and leaves others to recommend; expected one at least"
+            )
         return float(found / expected)
 
-    def _rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+    def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             users = self.model.user_vectors(rows.to(self.device))
         row, item = excluded or (torch.empty(0, dtype=torch.long),) * 2
@@ -116,7 +118,7 @@ class ApproximateRecommender(Recommender):
         if len(short):
             own = torch.isin(row, short)
             ranks = torch.searchsorted(short, row[own]), item[own]
-            rest = super()._rank(rows[short], k, None if excluded is None else ranks)
+            rest = super().rank(rows[short], k, None if excluded is None else ranks)
             ranked.scores[short], ranked.items[short] = rest.scores.cpu(), rest.items.cpu()
         return ranked
 

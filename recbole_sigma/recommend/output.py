@@ -17,6 +17,9 @@ from recbole_sigma.files import written_whole
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.recommender import Batch, Recommendation, Recommender
 
+OWN_COLUMNS = ("rank", "score", "by_popularity", "title")
+"""Of the output, beside those of users and items."""
+
 
 def as_table(batch: Batch, catalog: Catalog, columns: Columns) -> pd.DataFrame:
     """A row for each item recommended: user, rank from 1, item, score, title, and whether it is by popularity.
@@ -54,6 +57,12 @@ def recommendations_written(
     kind = os.path.splitext(path)[1].lower() if path is not None else ".csv"
     if kind not in (".csv", ".parquet"):
         raise RequestError(f"output is {os.fspath(path)!r}; expected a name that ends in .csv or .parquet")
+    for name in (columns.user, columns.item):
+        if name in OWN_COLUMNS:
+            raise RequestError(
+                f"column {name!r} of the input has the name of one of the output ({', '.join(OWN_COLUMNS)}); expected "
+                "another one: rename it"
+            )
     with ExitStack() as stack:
         target = sys.stdout if path is None else stack.enter_context(written_whole(path))
         open_writer = _parquet_writer if kind == ".parquet" else _csv_writer

@@ -20,6 +20,7 @@ from recbole_sigma.recommend.histories import Histories, HistoryFile, from_token
 from recbole_sigma.recommend.interests import (
     Category,
     Interest,
+    ReadHistory,
     category_similarity,
     read_history,
     require_interests,
@@ -103,6 +104,7 @@ class Recommender:
     """
 
     def __init__(self, saved: SavedModel):
+        self._saved = saved
         self.model, self.settings, self._dataset, self.state, self.path = saved
         self.device = self.settings["device"]
         self.catalog = Catalog(self.state["catalog"], self.model.ITEM_ID)
@@ -114,13 +116,13 @@ class Recommender:
         return f"{type(self).__name__}({self.state['model']}, {len(self.catalog):,} items, on {self.device})"
 
     @property
-    def has_user_vectors(self) -> bool:
-        """Whether the model learnt something about each user, which new ones lack."""
+    def reads_user_id(self) -> bool:
+        """Whether the model learnt a vector of each user, which new ones lack."""
         history = from_tokens([[self.catalog.tokens[1]]], self.catalog)
         rows = self._rows(history)
         del rows.interaction[self._dataset.uid_field]
         try:
-            self._rank(rows, 1, None)
+            self.rank(rows, 1, None)
         except KeyError:
             return True
         return False
@@ -178,7 +180,7 @@ class Recommender:
 
         Args:
             history: item tokens, oldest first, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last known ones.
-            nearest: items of the catalog to list for each interest.
+            nearest: items of the catalog to list for each interest, or all if there are fewer.
 
         Returns:
             An ``Interest`` for each of the K categories.
@@ -186,10 +188,18 @@ class Recommender:
         Raises:
             RequestError: the model has no interests, or the history no item that it knows.
         """
+        return self._interests(*self._read(history), nearest)
+
+    def _read(self, history: Sequence[str]) -> tuple[Tensor, ReadHistory]:
+        """The known items that the model reads of a history, and what it makes of them."""
         require_interests(self.model)
-        self.check_k(nearest)
-        items = self.known_items(history)
-        read = read_history(self.model, items.to(self.device))
+        items = from_tokens([history], self.catalog).items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
+        if not len(items):
+            raise RequestError("the history has no item that the model knows; expected one at least")
+        return items, read_history(self.model, items.to(self.device))
+
+    def _interests(self, items: Tensor, read: ReadHistory, nearest: int) -> list[Interest]:
+        nearest = self._most("nearest", nearest)
         tokens, category = self.catalog.tokens[items.numpy()], read.category.cpu().numpy()
         best = top_items(read.users.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
         spread = read.log_var.exp().mean(-1).sqrt().tolist()
@@ -208,13 +218,13 @@ class Recommender:
         """The implicit item categories that SIGMA learnt.
 
         Args:
-            typical: items to list for each.
+            typical: items to list for each, or all if there are fewer.
 
         Raises:
             RequestError: the model has none.
         """
         require_interests(self.model)
-        self.check_k(typical)
+        typical = self._most("typical", typical)
         similarity = category_similarity(self.model)[1:].cpu()
         members = similarity.argmax(1).numpy()
         best = similarity.topk(typical, dim=0)
@@ -234,9 +244,9 @@ class Recommender:
 
         Arguments and errors are those of ``recommend`` and ``interests``.
         """
-        interests = self.interests(history, nearest)
+        items, read = self._read(history)
+        interests = self._interests(items, read, nearest)
         (recommendation,) = self.recommend([history], k)
-        read = read_history(self.model, self.known_items(history).to(self.device))
         recommended = torch.from_numpy(self.catalog.ids(recommendation.items)).to(self.device)
         with torch.no_grad():
             behind = (read.users @ self.model.item_vectors[recommended].T).argmax(0).tolist()
@@ -263,20 +273,10 @@ class Recommender:
             raise RequestError(f"kind is {kind!r}; expected 'faiss'")
         return ApproximateRecommender(self, probes)
 
-    def known_items(self, history: Sequence[str]) -> Tensor:
-        """Ids of the items of a history that the model reads: the last ``MAX_ITEM_LIST_LENGTH`` known ones.
-
-        Raises:
-            RequestError: there is none.
-        """
-        items = from_tokens([history], self.catalog).items
-        if not len(items):
-            raise RequestError("the history has no item that the model knows; expected one at least")
-        return items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
-
     def read(self, path: str | os.PathLike, columns: Columns | None = None) -> HistoryFile:
         """The histories in a file; arguments as for ``recommend_users``."""
-        return HistoryFile(path, columns or self.columns, self.catalog, self.settings["field_separator"])
+        layout = self.settings["field_separator"], self.settings["encoding"]
+        return HistoryFile(path, columns or self.columns, self.catalog, *layout)
 
     def batches(self, everyone: Histories, k: int, keep_seen: bool = False) -> Iterator[Batch]:
         """Recommendations as arrays, ``eval_batch_size`` users at a time; k and keep_seen as for ``recommend``."""
@@ -285,8 +285,14 @@ class Recommender:
 
     def check_k(self, k: int) -> None:
         """Raise RequestError unless there are k items."""
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= len(self.catalog):
+        if not _is_count(k) or k > len(self.catalog):
             raise RequestError(f"k is {k!r}; expected a number of items from 1 to {len(self.catalog)}, all there are")
+
+    def _most(self, name: str, count: int) -> int:
+        """The number of items to list, at most all there are."""
+        if not _is_count(count):
+            raise RequestError(f"{name} is {count!r}; expected a number of items of at least 1")
+        return min(count, len(self.catalog))
 
     def _one_by_one(self, parts, k: int, keep_seen: bool) -> Iterator[tuple[str, Recommendation]]:
         for everyone in parts:
@@ -305,7 +311,7 @@ class Recommender:
         if not empty.all():
             known = histories._replace(users=histories.users[~empty.numpy()], lengths=histories.lengths[~empty])
             row = torch.arange(len(known.lengths)).repeat_interleave(known.lengths)
-            ranked = self._rank(self._rows(known), k, None if keep_seen else (row, known.items))
+            ranked = self.rank(self._rows(known), k, None if keep_seen else (row, known.items))
             scores[~empty], items[~empty] = ranked.scores.to("cpu", torch.float64), ranked.items.cpu()
         return Batch(
             histories.users,
@@ -316,7 +322,8 @@ class Recommender:
             len(histories.items) + int(histories.unknown.sum()),
         )
 
-    def _rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+    def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+        """The k best items of rows to evaluate; see ``evaluation.rank_catalog``."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             return rank_catalog(
                 self.model, rows.to(self.device), len(self.catalog) + 1, k, excluded, self._item_features
@@ -338,3 +345,7 @@ class Recommender:
                 self.settings["NEG_PREFIX"] + self.model.ITEM_SEQ: items,
             }
         )
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1

@@ -12,6 +12,10 @@ from recbole_sigma import checkpoint
 from recbole_sigma.config import find_model
 from recbole_sigma.data import DescribedDataset
 from recbole_sigma.errors import CheckpointError, ConfigError, RequestError
+from recbole_sigma.settings import at_least
+
+ALONE = {"benchmark_filename": None, "train_stage": "pretrain", "pre_model_path": None}
+"""Settings with which models are built: of the last two S3Rec would read the file of an earlier stage, as a pickle."""
 
 
 class Settings(dict):
@@ -56,19 +60,36 @@ def pick_device(name: str) -> torch.device:
 
 
 def newest_checkpoint(path: str | os.PathLike) -> str:
-    """The path, or the newest checkpoint in it if it is a folder.
+    """The path, or the newest checkpoint in it if it is a folder; those of models without histories do not count.
 
     Raises:
         CheckpointError: there is none in the folder.
     """
     if not os.path.isdir(path):
         return os.fspath(path)
-    found = [file for file in Path(path).glob("*.pth") if not file.name.startswith(("pretrained-", "."))]
+    found = [
+        file
+        for file in Path(path).glob("*.pth")
+        if not file.name.startswith(("pretrained-", ".")) and _may_be_sequential(file.name.partition("-")[0])
+    ]
     if not found:
         raise CheckpointError(
-            f"{os.fspath(path)} has no checkpoint; expected a file of a run, <model>-<data set>-....pth"
+            f"{os.fspath(path)} has no checkpoint of a sequential model; expected a file of a run, "
+            "<model>-<data set>-....pth"
         )
     return str(max(found, key=lambda file: file.stat().st_mtime_ns))
+
+
+def _may_be_sequential(model: str) -> bool:
+    """Whether a model of this name is sequential, as far as the plugin knows."""
+    try:
+        return _is_sequential(find_model(model))
+    except ConfigError:
+        return True
+
+
+def _is_sequential(model_class: type) -> bool:
+    return getattr(model_class.type, "name", None) == "SEQUENTIAL"
 
 
 def load_model(path: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> SavedModel:
@@ -85,7 +106,7 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
     """
     place = pick_device(device)
     path = newest_checkpoint(path)
-    return build_model(checkpoint.load(path, place), path, place, model_class)
+    return build_model(checkpoint.load(path), path, place, model_class)
 
 
 def build_model(
@@ -103,15 +124,17 @@ def build_model(
             f"checkpoint {path} is of {state['model']}, no model of the plugin or of RecBole; expected its class as "
             f"well: load({os.fspath(path)!r}, model_class={state['model']})"
         ) from error
-    if getattr(model_class.type, "name", None) != "SEQUENTIAL":
+    if not _is_sequential(model_class):
         raise CheckpointError(
             f"checkpoint {path} is of {state['model']}, which knows users by their number and no histories; expected a "
             "sequential model, such as SIGMA, SASRecAP or SASRec"
         )
     if state["catalog"] is None:
         raise CheckpointError(f"checkpoint {path} does not say what its items are; expected one of a run of the plugin")
-    settings = Settings({**state["config"], "device": device, "benchmark_filename": None})
+    settings = Settings({**state["config"], "device": device, **ALONE})
     try:
+        for key in ("eval_batch_size", "MAX_ITEM_LIST_LENGTH"):
+            at_least(1).check(key, settings[key])
         dataset = DescribedDataset(settings, state["catalog"])
         with torch.random.fork_rng(devices=[]):
             model = model_class(settings, dataset).to(device)

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -114,6 +116,8 @@ def test_an_error_in_the_input_leaves_an_older_output_alone(words, capsys):
         (["--input=rows.csv", "--output=recs.txt"], "output is 'recs.txt'; expected a name that ends in .csv"),
         (["--input=rows.csv", "--user=usr_id"], "no column 'usr_id'; it has user_id, item_id, timestamp; did you mean"),
         (["--history=i1", "--device=gpu7"], "device is 'gpu7'"),
+        (["--input=rows.csv", "--output=rows.csv"], "output is the input, rows.csv; expected another file"),
+        (["--input=rows.csv", "--output=."], "expected a name that ends in .csv or .parquet"),
     ],
 )
 def test_wrong_input_is_refused(words, rows, given, message, capsys):
@@ -129,6 +133,29 @@ def test_a_missing_or_foreign_checkpoint_is_refused(tmp_path, monkeypatch, capsy
     (tmp_path / "foreign.pth").write_bytes(b"not a checkpoint")
     assert main(["explain", "--checkpoint=foreign.pth", "--history=i1"]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_columns_that_are_named_like_those_of_the_output_are_refused(words, rows, capsys):
+    rows.rename(columns={"user_id": "rank", "item_id": "title"}).to_csv("named.csv", index=False)
+    assert main(["recommend", *words, "--input=named.csv", "--user=rank", "--item=title", "--output=o.csv"]) == 2
+    assert "column 'rank' of the input has the name of one of the output" in capsys.readouterr().err
+
+
+def test_a_history_may_be_several_words(words, capsys):
+    outputs = []
+    for history in (["i1 i2 i30"], ["i1", "i2", "i30"], ["i1 i2", "i30"]):
+        assert main(["recommend", *words, "--history", *history, "-k", "4"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(words, rows):
+    command = [sys.executable, "-m", "recbole_sigma", "recommend", *words, "--input=many.csv", "-k=40"]
+    pd.DataFrame({"user_id": range(3000), "item_id": "i1", "timestamp": 1}).to_csv("many.csv", index=False)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 0
 
 
 def test_words_that_are_not_understood_end_with_2(words, capsys):

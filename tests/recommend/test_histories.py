@@ -76,6 +76,25 @@ def test_other_names_and_rows_in_order_of_time(rec, tmp_path):
     assert dict(ordered) == dict(rec.recommend_users(tmp_path / "timed.csv", k=3))
 
 
+def test_a_file_with_the_layout_of_the_training_is_read(toy_path, tmp_path, monkeypatch):
+    """Another encoding and another separator."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin").mkdir()
+    text = (toy_path / "toy" / "toy.inter").read_text().replace("u1", "\u00fc1").replace("\t", "::")
+    text = text.replace("user_id:token::item_id:token::", "user_id:token::item_id:token::")
+    (tmp_path / "latin" / "latin.inter").write_text(text, encoding="latin-1")
+    settings = {
+        "data_path": str(tmp_path),
+        "encoding": "latin-1",
+        "field_separator": "::",
+        "epochs": 1,
+        "state": "error",
+    }
+    result = recbole_sigma.run_recbole_sigma("SASRecAP", "latin", config_dict={**settings, "hidden_size": 8})
+    users = dict(recbole_sigma.load(result["checkpoint"]).recommend_users(tmp_path / "latin" / "latin.inter"))
+    assert len(users) == 60 and "\u00fc1" in users
+
+
 def test_a_file_without_rows_is_refused(rec, tmp_path):
     (tmp_path / "empty.csv").write_text("user_id,item_id,timestamp\n")
     with pytest.raises(DataError, match="empty.csv has a header and no rows"):
@@ -91,7 +110,7 @@ def test_a_number_of_items_is_checked_before_the_file_is_read(rec, tmp_path):
 @pytest.mark.parametrize("num_users", [1, 5, 300])
 def test_parts_have_whole_users_in_their_order(most, num_users):
     generator = np.random.default_rng(most)
-    users = np.array([f"ü{n}" for n in generator.integers(num_users, size=600)], dtype=object)
+    users = np.array([f"ü{n}" + "\0" * (n % 3) for n in generator.integers(num_users, size=600)], dtype=object)
     everything = Interactions(users, np.arange(600), generator.random(600))
     blocks = (Interactions(*(part[start : start + 40] for part in everything)) for start in range(0, 600, 40))
     seen, rows = set(), []

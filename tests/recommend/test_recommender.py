@@ -118,9 +118,9 @@ def test_as_many_users_as_histories_are_expected(rec):
 def test_models_with_a_vector_for_each_user_say_so(rec, toy_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = {"data_path": str(toy_path), "epochs": 1, "state": "error"}
-    caser = recbole_sigma.load(recbole_sigma.run_recbole_sigma("FPMC", "toy", config_dict=settings)["checkpoint"])
-    assert caser.has_user_vectors and not rec.has_user_vectors
-    known, other = (caser.recommend([["i1", "i2"]], k=5, users=[user])[0] for user in ("u1", "nobody"))
+    fpmc = recbole_sigma.load(recbole_sigma.run_recbole_sigma("FPMC", "toy", config_dict=settings)["checkpoint"])
+    assert fpmc.reads_user_id and not rec.reads_user_id
+    known, other = (fpmc.recommend([["i1", "i2"]], k=5, users=[user])[0] for user in ("u1", "nobody"))
     assert known.scores != other.scores
 
 
@@ -135,12 +135,14 @@ def test_the_checkpoint_is_enough(trained, tmp_path, monkeypatch):
 
 
 def test_a_folder_means_its_newest_checkpoint(trained, tmp_path):
-    for age, name in enumerate(("SIGMA-a.pth", "SIGMA-c.pth", "SIGMA-b.pth", "pretrained-d.pth", ".SIGMA-b.pth.x")):
+    for age, name in enumerate(
+        ("SIGMA-a.pth", "SIGMA-c.pth", "SIGMA-b.pth", "Pop-d.pth", "pretrained-d.pth", ".SIGMA-b.pth.x")
+    ):
         shutil.copy(trained, tmp_path / name)
         os.utime(tmp_path / name, (age, age))
     assert recbole_sigma.load(tmp_path).path == str(tmp_path / "SIGMA-b.pth")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match="empty has no checkpoint"):
+    with pytest.raises(CheckpointError, match="empty has no checkpoint of a sequential model"):
         recbole_sigma.load(tmp_path / "empty")
 
 
@@ -175,6 +177,38 @@ def test_a_checkpoint_with_the_wrong_content_is_refused(trained, tmp_path, entry
     checkpoint.save({**checkpoint.load(trained), entry: content}, tmp_path / "wrong.pth")
     with pytest.raises(CheckpointError):
         recbole_sigma.load(tmp_path / "wrong.pth")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"popularity": np.arange(3)},
+        {"popularity": None},
+        {"titles": np.array(["a"], dtype=object)},
+        {"tokens": {"item_id": "abc"}},
+        {"tokens": {}},
+    ],
+)
+def test_a_catalog_that_does_not_fit_is_refused(trained, tmp_path, damage):
+    state = checkpoint.load(trained)
+    checkpoint.save({**state, "catalog": {**state["catalog"], **damage}}, tmp_path / "wrong.pth")
+    with pytest.raises(CheckpointError):
+        recbole_sigma.load(tmp_path / "wrong.pth")
+
+
+@pytest.mark.parametrize("key", ["eval_batch_size", "MAX_ITEM_LIST_LENGTH"])
+def test_a_setting_of_a_checkpoint_that_cannot_be_is_refused(trained, tmp_path, key):
+    state = checkpoint.load(trained)
+    checkpoint.save({**state, "config": {**state["config"], key: 0}}, tmp_path / "wrong.pth")
+    with pytest.raises(CheckpointError, match=f"{key} is 0; expected an integer of at least 1"):
+        recbole_sigma.load(tmp_path / "wrong.pth")
+
+
+def test_more_than_there_is_to_list_is_all_there_is(rec):
+    assert len(rec.interests(["i1"], nearest=1000)[0].nearest) == 40
+    assert len(rec.categories(typical=1000)[0].typical) == 40
+    with pytest.raises(RequestError, match="nearest is 0; expected a number of items of at least 1"):
+        rec.interests(["i1"], nearest=0)
 
 
 def test_interests_follow_their_definition(rec):

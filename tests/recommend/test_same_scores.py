@@ -1,9 +1,12 @@
 """A Recommender ranks as evaluation does, for every sequential model, from its checkpoint alone."""
 
+import os
+from glob import glob
+
 import pytest
 import torch
 
-from recbole_sigma import Config, load, trainer
+from recbole_sigma import Config, checkpoint, load, trainer
 from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.evaluation import rank_catalog
@@ -67,6 +70,8 @@ def check(model, data_path, monkeypatch, **settings):  # noqa: F811
     }
     users, histories, targets, scores, tokens = evaluated(model, settings, result["checkpoint"], monkeypatch)
     monkeypatch.setattr("recbole_sigma.data.dataset.create_dataset", None)  # no data set is read
+    for file in {os.path.realpath(file) for file in glob("saved/*.pth")} - {os.path.realpath(result["checkpoint"])}:
+        os.unlink(file)  # of earlier stages
     found = load(result["checkpoint"]).recommend(histories, 10, users=users)
     assert len(found) == len(users) > 90
     for own, history, target, row_scores, row_tokens in zip(found, histories, targets, scores, tokens):
@@ -88,6 +93,24 @@ def test_scores_and_items_are_those_of_evaluation_to_the_bit(model, data_path, t
 def test_every_other_sequential_model_too(model, data_path, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     check(model, data_path, monkeypatch)
+
+
+def test_no_other_file_is_read_let_alone_run(data_path, tmp_path, monkeypatch):  # noqa: F811
+    """S3Rec reads the file of an earlier stage, as a pickle, when it is built for the later one."""
+    monkeypatch.chdir(tmp_path)
+
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "run"),)
+
+    torch.save({"state_dict": Payload()}, "evil.pth")
+    settings = {**SETTINGS["S3Rec"], "train_stage": "pretrain", "pretrain_epochs": 1, "save_step": 1}
+    result = train_one_epoch("S3Rec", data_path, metrics=["MRR"], **settings)
+    state = checkpoint.load(result["checkpoint"])
+    state["config"].update(train_stage="finetune", pre_model_path="evil.pth")
+    checkpoint.save(state, "looks-harmless.pth")
+    load("looks-harmless.pth").recommend([[]])
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_without_histories_is_refused(data_path, tmp_path, monkeypatch):  # noqa: F811
