@@ -160,3 +160,11 @@ def test_the_name_of_a_public_data_set_is_refused(tmp_path):
     write_csv(tmp_path / "ml-100k.csv", [("u", "i", 1)])
     with pytest.raises(DataError, match="--name=my-ml-100k"):
         write_atomic_files(tmp_path / "ml-100k.csv", "user", "item", "time", output=tmp_path)
+
+
+def test_titles_of_former_items_do_not_stay_beside_new_ones(tmp_path):
+    (tmp_path / "shop.csv").write_text("user,item,time,name\na,x,1,Ex\n")
+    write_atomic_files(tmp_path / "shop.csv", "user", "item", "time", title="name", output=tmp_path)
+    assert (tmp_path / "shop" / "shop.item").exists()
+    write_atomic_files(tmp_path / "shop.csv", "user", "item", "time", output=tmp_path, overwrite=True)
+    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["shop.inter"]
