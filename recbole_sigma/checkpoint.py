@@ -36,8 +36,13 @@ def save(state: dict, path: str | os.PathLike) -> None:
     try:
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             torch.save(to_plain({"format": FORMAT, **state}), file)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
+    except RuntimeError as error:  # of PyTorch's writer, for what the system did not write
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written as a whole: expected a disk with room, and no limit to the size of "
+            "files"
+        ) from error
 
 
 def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
@@ -57,6 +62,8 @@ def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
         raise CheckpointError(f"checkpoint {path} does not exist")
     try:
         state = from_plain(torch.load(path, map_location="cpu", weights_only=True))
+    except PermissionError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     except Exception as error:  # torch.load raises a dozen kinds for damaged and for unsafe files
         raise CheckpointError(
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "

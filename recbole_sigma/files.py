@@ -35,17 +35,31 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         raise OSError(f"{path} is there and no file; expected the name of a file to write")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~UMASK
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _errors_named(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
     temporary = Path(name)
     try:
-        yield temporary
+        with _errors_named(path):
+            yield temporary
         _flush(temporary)
         os.chmod(temporary, mode)  # temporary files are for their owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(path.parent)
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    """Errors of the system that name no file, or a temporary one beside ``path``, name ``path``."""
+    try:
+        yield
+    except OSError as error:
+        beside = os.path.join(path.parent, f".{path.name}.")
+        if error.errno is None or not (error.filename is None or str(error.filename).startswith(beside)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 @contextmanager

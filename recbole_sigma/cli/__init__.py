@@ -21,6 +21,12 @@ COMMANDS = ("recommend", "explain", "report", "export", "prepare")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        print(
+            f"error: {words[0]!r} is no command; expected {', '.join(COMMANDS)}, or --model=... to train",
+            file=sys.stderr,
+        )
+        return 2
     name = words.pop(0) if words and words[0] in COMMANDS else "train"
     command = import_module(f"recbole_sigma.cli.{name}")
     options = _parse(name, command, words)

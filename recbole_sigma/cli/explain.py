@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
-from recbole_sigma.recommend import load
+from recbole_sigma.cli.arguments import add_history, add_recommendation, load_named, split_history
 from recbole_sigma.recommend.output import print_recommendation
 
 BAR = 20
@@ -25,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    recommender = load(options.checkpoint, options.device)
+    recommender = load_named(options)
     if options.history is None:
         _show_categories(recommender, options.nearest)
     else:

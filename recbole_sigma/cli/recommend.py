@@ -13,10 +13,9 @@ import sys
 
 from tqdm import tqdm
 
-from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
+from recbole_sigma.cli.arguments import add_history, add_recommendation, load_named, split_history
 from recbole_sigma.data.tables import Columns
 from recbole_sigma.errors import RequestError
-from recbole_sigma.recommend import load
 from recbole_sigma.recommend.output import print_recommendation, recommendations_written
 
 
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         raise RequestError("expected one of --history and --input")
     if options.input is None and (options.output is not None or options.user or options.item or options.time):
         raise RequestError("--output, --user, --item and --time go with --input")
-    recommender = load(options.checkpoint, options.device)
+    recommender = load_named(options)
     recommender.check_k(options.k)
     if options.input is None:
         history = split_history(options.history, recommender.catalog)

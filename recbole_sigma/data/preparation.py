@@ -33,7 +33,8 @@ def prepare_data(config, dataset) -> tuple:
     num_items, longest = dataset.item_num - 1, max(config["topk"])
     if longest > num_items:
         raise ConfigError(
-            f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}"
+            f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}, as "
+            f"with --topk={min(num_items, 10)} --valid_metric=Recall@{min(num_items, 10)}"
         )
     try:
         datasets = dataset.build()

@@ -64,6 +64,8 @@ def read_table(
         MissingExtraError: Parquet is to be read without pyarrow.
     """
     path = os.fspath(path)
+    if os.path.isdir(path):
+        raise DataError(f"{path} is a folder; expected a .csv, .parquet or atomic file (.inter) of interactions")
     if not os.path.isfile(path):
         raise DataError(f"{path} does not exist; expected a .csv, .parquet or atomic file (.inter) of interactions")
     names = columns.names()

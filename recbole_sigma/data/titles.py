@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from logging import getLogger
 
 import numpy as np
 
@@ -22,8 +23,13 @@ def read_item_titles(dataset) -> np.ndarray | None:
     if not field or not os.path.isfile(path):
         return None
     types = column_types(path, config)
-    if not {field, item_field} <= types.keys():
-        return None
+    for name in (field, item_field):
+        if name not in types:
+            getLogger().warning(
+                f"{path} has no column {name!r} for title_field = {field!r}, so that items are shown by their tokens; "
+                f"it has {', '.join(types)}"
+            )
+            return None
     item, title = (f"{name}:{types[name]}" for name in (item_field, field))
     title_of_token = read_item_column(path, config, item, title, na_filter=False)  # a title may be "None"
     return np.array(title_of_token.reindex(dataset.field2id_token[item_field]).fillna("").tolist(), dtype=object)

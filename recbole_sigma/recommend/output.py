@@ -121,7 +121,8 @@ def print_recommendation(
         print(f"{rank:3d}  {token.ljust(width)}  {value:>10}{why}  {catalog.titles[id_]}".rstrip())
     if one.unknown:
         unknown = [token for token, id_ in zip(history, catalog.ids(history)) if not id_]
-        print(f"skipped, not known to the model: {' '.join(unknown)}", file=sys.stderr)
+        hint = " (items are separated by spaces)" if any("," in token for token in unknown) else ""
+        print(f"skipped, not known to the model: {' '.join(unknown)}{hint}", file=sys.stderr)
     if one.by_popularity:
         print(
             "no item of the history is known to the model: the most popular items, with their counts", file=sys.stderr

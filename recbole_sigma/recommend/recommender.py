@@ -195,7 +195,10 @@ class Recommender:
         require_interests(self.model)
         items = from_tokens([history], self.catalog).items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
         if not len(items):
-            raise RequestError("the history has no item that the model knows; expected one at least")
+            raise RequestError(
+                f"the history has no item that the model knows: {list(history)}; expected one at least, such as "
+                f"{self.catalog.tokens[1]!r}"
+            )
         return items, read_history(self.model, items.to(self.device))
 
     def _interests(self, items: Tensor, read: ReadHistory, nearest: int) -> list[Interest]:
