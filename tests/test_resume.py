@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,17 @@ from recbole_sigma.errors import CheckpointError, ConfigError
 from recbole_sigma.interruption import held_back
 from recbole_sigma.resume import UnfinishedRun, find_unfinished
 from recbole_sigma.trainer import SafeTrainer
-from tests.interrupted import MOMENTS, TIMEOUT, differences, finish, leaves, outcome, start
+from tests.interrupted import (
+    MOMENTS,
+    TIMEOUT,
+    differences,
+    finish,
+    hold_with_child,
+    is_going,
+    leaves,
+    outcome,
+    start,
+)
 
 OWN = {
     "hidden_size": 8,
@@ -282,7 +293,7 @@ def test_a_run_that_is_going_is_not_continued_a_second_time(toy_path, tmp_path, 
             time.sleep(0.05)
         (path,) = tmp_path.glob("saved/*.resume")
         config = Config("SASRecAP", "toy", config_dict=given)
-        with pytest.raises(ConfigError, match=f"the run {path.stem} is still going in another process"):
+        with pytest.raises(ConfigError, match=f"the run {path.stem} is still going"):
             find_unfinished(config)
         with pytest.raises(ConfigError, match="still going"):
             UnfinishedRun(tmp_path / "saved", path.stem, {})
@@ -294,12 +305,118 @@ def test_a_run_that_is_going_is_not_continued_a_second_time(toy_path, tmp_path, 
     assert find_unfinished(config) == path.stem
 
 
+RUN = "SASRecAP-toy-20260101-000000-aaaaaaaa"
+
+
+@pytest.fixture
+def config(toy_path, tmp_path):
+    return Config("SASRecAP", "toy", config_dict={**settings(toy_path, "SASRecAP"), "checkpoint_dir": str(tmp_path)})
+
+
+@pytest.fixture
+def begun(config):
+    """A run that this process is at and that has saved a state."""
+    with UnfinishedRun(config["checkpoint_dir"], RUN, config.plain_dict()) as run:
+        run.save({"data": "", "epoch": 0, "random": {}, "bookkeeping": {}})
+        yield run
+
+
+def test_a_run_is_going_for_its_own_process_too_which_may_look_without_letting_go_of_it(begun, config):
+    """As threads and cells of a notebook do."""
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"the run {RUN} is still going"):
+            find_unfinished(config)
+        with pytest.raises(ConfigError, match="still going"):
+            UnfinishedRun(begun.folder, RUN, {})
+        assert is_going(begun.folder, RUN)
+    begun.__exit__()
+    assert not is_going(begun.folder, RUN)
+    assert find_unfinished(config) == RUN
+
+
+def test_a_run_that_was_killed_is_not_kept_going_by_its_children(begun, config):
+    begun.__exit__()
+    process = hold_with_child(begun.folder, RUN)
+    try:
+        with pytest.raises(ConfigError, match="still going"):
+            find_unfinished(config)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(TIMEOUT)
+        os.killpg(process.pid, 0)  # the child lives
+        assert find_unfinished(config) == RUN
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("moment", ["before its time is read", "before it is read", "before its lock is looked at"])
+def test_a_run_that_ends_while_it_is_looked_at_is_not_there(begun, config, monkeypatch, moment):
+    begun.__exit__()
+    owner, name = (Path, "glob") if moment == "before its time is read" else (checkpoint, "load")
+    original = getattr(owner, name)
+
+    def ends(*args, **given):
+        if moment == "before it is read":
+            begun.remove()
+        result = original(*args, **given)
+        if name == "glob":
+            result = list(result)
+        if begun.path in result or moment == "before its lock is looked at":
+            begun.remove()
+        return result
+
+    monkeypatch.setattr(owner, name, ends)
+    assert find_unfinished(config) is None
+
+
+def test_a_damaged_state_of_another_data_set_whose_name_begins_alike_is_not_looked_at(begun, config):
+    begun.__exit__()
+    (begun.folder / "SASRecAP-toy-store-20260101-000000-bbbbbbbb.resume").write_bytes(b"half")
+    (begun.folder / "SASRecAP-toy-store-20260101-000000-bbbbbbbb.lock").touch()
+    (begun.folder / "SASRecAP-toy-store-20260101-000000-cccccccc.lock").touch()
+    assert find_unfinished(config) == RUN
+    assert len(list(begun.folder.glob("*-store-*"))) == 3
+    (begun.folder / "SASRecAP-toy-20260101-000000-dddddddd.resume").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="SASRecAP-toy-20260101-000000-dddddddd.resume cannot be read"):
+        find_unfinished(config)
+
+
+def test_a_lock_that_another_process_removed_before_it_was_taken_is_taken_again(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    lockf, path = fcntl.lockf, tmp_path / f"{RUN}.lock"
+
+    def removed_before(*args):
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        path.unlink()
+        return lockf(*args)
+
+    monkeypatch.setattr(fcntl, "lockf", removed_before)
+    with UnfinishedRun(tmp_path, RUN, {}):
+        assert is_going(tmp_path, RUN)
+
+
+def test_no_file_is_removed_while_it_is_open(begun, config, monkeypatch):
+    """Windows refuses it."""
+    unlink, descriptors = Path.unlink, Path("/dev/fd")
+
+    def unlink_closed(path, missing_ok=False):
+        for name in os.listdir(descriptors):
+            try:
+                opened = os.fstat(int(name))
+            except OSError:  # that of the folder itself
+                continue
+            assert not (path.exists() and os.path.samestat(opened, path.stat())), path
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink_closed)
+    begun.remove()
+    assert not list(begun.folder.iterdir())
+
+
 def test_what_killed_processes_left_half_written_is_removed(stopped, resume, tmp_path):
     path = stopped()
-    for name in (f".{path.stem}.pth.abc", f".{path.stem}.resume.xyz"):
+    for name in (f".{path.stem}.pth.abc", f".{path.stem}.resume.xyz", f".{RUN}.resume.uvw"):
         (path.parent / name).write_bytes(b"half")
-    (path.parent / "SASRecAP-toy-of-another-day.lock").touch()  # killed in its first save
-    (path.parent / ".SASRecAP-toy-of-another-day.resume.uvw").write_bytes(b"half")
+    (path.parent / f"{RUN}.lock").touch()  # killed in its first save
     resume()
     assert only_the_checkpoint_is_left(tmp_path)
 
