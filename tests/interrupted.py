@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ import torch
 import torch._dynamo  # by every optimizer, which takes longer than a run of the toy data
 
 from recbole_sigma import checkpoint, files, run_recbole_sigma
+from recbole_sigma.cli import main
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.resume import UnfinishedRun
 from recbole_sigma.trainer import SafeTrainer
@@ -104,6 +106,30 @@ def start(folder, model, settings, moment=None, save_seconds=None):
     """
     Path(folder).mkdir(exist_ok=True)
     process = PROCESSES.Process(target=_run, args=(str(folder), model, settings, moment, save_seconds))
+    process.start()
+    return process
+
+
+def _run_on_full_disk(folder, words):
+    os.chdir(folder)
+    sys.stdout = sys.stderr = open("output", "a")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit fail, as on a full disk
+    saves, save = [], checkpoint.save
+
+    def save_until_full(*args):
+        saves.append(1)
+        if len(saves) == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+        save(*args)
+
+    checkpoint.save = save_until_full
+    sys.exit(main(words))
+
+
+def start_on_full_disk(folder, words):
+    """A process that runs the command line in ``folder``, where the fourth save finds no room."""
+    Path(folder).mkdir(exist_ok=True)
+    process = PROCESSES.Process(target=_run_on_full_disk, args=(str(folder), words))
     process.start()
     return process
 

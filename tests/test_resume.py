@@ -28,6 +28,7 @@ from tests.interrupted import (
     leaves,
     outcome,
     start,
+    start_on_full_disk,
 )
 
 OWN = {
@@ -102,7 +103,8 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(uninterrupted, toy_path, tmp_pa
     assert not differences(uninterrupted(model)[0], outcome(tmp_path))
 
 
-def test_runs_killed_at_random_moments_twenty_times_end_as_if_nothing_had_been(uninterrupted, toy_path, tmp_path):
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_runs_killed_at_random_moments_end_as_if_nothing_had_been(uninterrupted, toy_path, tmp_path, times):
     """Of the whole run, start and end included; one that has ended in spite of it is compared, and the next begun.
 
     Every other process saves its state after each batch, not only at the start of an epoch.
@@ -113,7 +115,7 @@ def test_runs_killed_at_random_moments_twenty_times_end_as_if_nothing_had_been(u
     for attempt in range(60):
         begin = time.perf_counter()
         process = start(folder, "SIGMA", given, save_seconds=None if attempt % 2 else 0)
-        process.join(moments.uniform(0, seconds) if kills < 20 else TIMEOUT)
+        process.join(moments.uniform(0, seconds) if kills < times else TIMEOUT)
         process.kill()
         if killed(process):
             kills += 1
@@ -123,19 +125,19 @@ def test_runs_killed_at_random_moments_twenty_times_end_as_if_nothing_had_been(u
         assert not differences(expected, outcome(folder)), runs
         seconds = min(seconds, time.perf_counter() - begin)
         runs += 1
-        if kills >= 20:
+        if kills >= times:
             break
         folder = tmp_path / str(runs)
-    assert kills >= 20 and runs
+    assert kills >= times and runs
 
 
 @pytest.mark.slow
 def test_the_command_line_killed_at_random_moments_twenty_times_ends_as_if_nothing_had_been(toy_path, tmp_path):
     """Between them SIGKILL reaches processes that import, load, train, save, validate and test."""
-    words = words_of(toy_path, epochs=40, stopping_step=40)
+    words = [*PROGRAM, *words_of(toy_path, epochs=40, stopping_step=40)]
     (tmp_path / "whole").mkdir()
     begin = time.perf_counter()
-    assert run_command(words, tmp_path / "whole").returncode == 0
+    subprocess.run(words, cwd=tmp_path / "whole", capture_output=True, check=True, timeout=TIMEOUT)
     seconds = time.perf_counter() - begin
     (tmp_path / "killed").mkdir()
     moments, kills = random.Random(0), 0
@@ -158,12 +160,11 @@ def test_the_command_line_killed_at_random_moments_twenty_times_ends_as_if_nothi
     assert not differences(expected, found)
 
 
-def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path):
+def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path, monkeypatch):
     words = words_of(toy_path, epochs=12, stopping_step=12)
-    for name in ("whole", "interrupted"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "interrupted").mkdir()
     process = subprocess.Popen(
-        words,
+        [*PROGRAM, *words],
         cwd=tmp_path / "interrupted",
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -184,23 +185,26 @@ def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path)
     assert process.returncode == 130, shown
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("interrupted; the same command with --model=SASRecAP --resume continues")
-    assert run_command([*words, "--resume"], tmp_path / "interrupted").returncode == 0
-    assert run_command(words, tmp_path / "whole").returncode == 0
+    run_here([*words, "--resume"], tmp_path / "interrupted", monkeypatch)
+    run_here(words, tmp_path / "whole", monkeypatch)
     assert only_the_checkpoint_is_left(tmp_path / "interrupted")
     assert not differences(*(newest_checkpoint(tmp_path / name) for name in ("whole", "interrupted")))
+
+
+PROGRAM = [sys.executable, "-m", "recbole_sigma"]
 
 
 def words_of(toy_path, **others):
     given = {**settings(toy_path, "SASRecAP"), **others}
     given.update(topk="[5]")
-    return [
-        *(sys.executable, "-m", "recbole_sigma", "--model=SASRecAP", "--dataset=toy"),
-        *(f"--{key}={value}" for key, value in given.items()),
-    ]
+    return ["--model=SASRecAP", "--dataset=toy", *(f"--{key}={value}" for key, value in given.items())]
 
 
-def run_command(words, folder):
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+def run_here(words, folder, monkeypatch):
+    """The command line in this process, which has imported everything."""
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    assert main(words) == 0
 
 
 def newest_checkpoint(folder):
@@ -475,32 +479,19 @@ def test_without_saving_no_state_is_written(toy_path, tmp_path, monkeypatch):
     run_recbole_sigma("SASRecAP", "toy", config_dict=settings(toy_path, "SASRecAP"), saved=False)
 
 
-FULL_DISK = """\
-import json, resource, signal, sys
-from recbole_sigma.cli import main
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit fail, as on a full disk
-from recbole_sigma import checkpoint
-saves, save = [], checkpoint.save
-def save_until_full(*args):
-    saves.append(1)
-    if len(saves) == 4:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
-    save(*args)
-checkpoint.save = save_until_full
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_a_disk_that_is_full_keeps_the_last_state_and_the_run_goes_on_once_there_is_room(toy_path, tmp_path):
+def test_a_disk_that_is_full_keeps_the_last_state_and_the_run_goes_on_once_there_is_room(
+    toy_path, tmp_path, monkeypatch
+):
     words = words_of(toy_path, epochs=3)
     full, room = tmp_path / "full", tmp_path / "room"
-    full.mkdir(), room.mkdir()
-    done = run_command([sys.executable, "-c", FULL_DISK, *words[3:]], full)
-    assert done.returncode == 2, done.stderr
-    assert "cannot be written" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr.splitlines()[-1]
+    process = start_on_full_disk(full, words)
+    process.join(TIMEOUT)
+    (shown,) = (full / "output").read_text().splitlines()[-1:]
+    assert process.exitcode == 2, shown
+    assert "cannot be written" in shown and "Traceback" not in shown
     assert {path.suffix for path in (full / "saved").iterdir()} == {".pth", ".resume", ".lock"}
-    assert run_command([*words, "--resume"], full).returncode == 0
-    assert run_command(words, room).returncode == 0
+    run_here([*words, "--resume"], full, monkeypatch)
+    run_here(words, room, monkeypatch)
     assert not differences(newest_checkpoint(full), newest_checkpoint(room))
 
 
