@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,10 @@ from typing import Any
 import torch
 
 from recbole_sigma import checkpoint
-from recbole_sigma.errors import ConfigError
+from recbole_sigma.errors import CheckpointError, ConfigError
+from recbole_sigma.locks import FileLock, looked_at
+from recbole_sigma.run_files import is_run_id
 from recbole_sigma.version import __version__
-
-try:
-    import fcntl
-except ImportError:  # Windows, where nothing keeps two processes from continuing the same run
-    fcntl = None
 
 PARTS = {"run_id": str, "config": dict, "data": str, "epoch": int, "random": dict, "bookkeeping": dict}
 UNRELATED = frozenset(
@@ -32,7 +30,7 @@ UNRELATED = frozenset(
 
 
 class UnfinishedRun:
-    """The state of a run on the disk, for this process alone while the context lasts.
+    """The state of a run on the disk, for this object alone while the context lasts.
 
     Args:
         folder: where the checkpoints are.
@@ -40,24 +38,22 @@ class UnfinishedRun:
         settings: those of the run, by which ``find_unfinished`` knows it again.
 
     Raises:
-        ConfigError: another process is at this run.
+        ConfigError: another process, or another thread, is at this run.
     """
 
     def __init__(self, folder: str | os.PathLike, run_id: str, settings: dict[str, Any]):
         self.folder, self.run_id, self.settings = Path(folder), run_id, settings
         self.path = self.folder / f"{run_id}.resume"
-        self._lock_path = self.folder / f"{run_id}.lock"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self._lock_path, "a")
-        if not _locked(self._lock):
-            self._lock.close()
-            raise ConfigError(f"the run {run_id} is still going in another process; expected one that has ended")
+        self._lock = FileLock(self.folder / f"{run_id}.lock")
+        if not self._lock.take():
+            raise ConfigError(f"the run {run_id} is still going; expected one that has ended")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._lock.close()
+        self._lock.release()
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a state in the place of the one before.
@@ -89,7 +85,8 @@ class UnfinishedRun:
     def remove(self) -> None:
         """The run is done."""
         self.path.unlink(missing_ok=True)
-        self._lock_path.unlink(missing_ok=True)
+        self._lock.release()  # first: Windows removes no file that is open
+        self._lock.path.unlink(missing_ok=True)
 
 
 def surroundings() -> dict[str, Any]:
@@ -109,19 +106,29 @@ def find_unfinished(config) -> str | None:
     folder = Path(config["checkpoint_dir"])
     settings = config.plain_dict()
     others, going = [], []
-    prefix = glob.escape(f"{config['model']}-{config['dataset']}-")
-    for path in folder.glob(f"{prefix}*.lock"):
-        if not path.with_suffix(".resume").exists() and not _is_going(path):
-            _remove_half_written(folder, path.stem)
-            path.unlink(missing_ok=True)
-    for path in sorted(folder.glob(f"{prefix}*.resume"), key=lambda path: path.stat().st_mtime, reverse=True):
-        saved = checkpoint.load(path, parts=PARTS)["config"]
+    for path in _files(config, "lock"):
+        with looked_at(path) as is_going:
+            if not is_going and not path.with_suffix(".resume").exists():
+                _remove_half_written(folder, path.stem)
+                with suppress(PermissionError):  # Windows, where it is open
+                    path.unlink(missing_ok=True)
+    for path in _newest_first(_files(config, "resume")):
+        try:
+            saved = checkpoint.load(path, parts=PARTS)["config"]
+        except CheckpointError:
+            if path.exists():
+                raise
+            continue  # the run has ended in the meantime
         if any(saved[key] != settings[key] for key in ("model", "dataset", "seed")):
             continue
         differing = sorted(
             key for key in (saved.keys() | settings.keys()) - UNRELATED if saved.get(key) != settings.get(key)
         )
-        if _is_going(path.with_suffix(".lock")):
+        with looked_at(path.with_suffix(".lock")) as is_going:
+            has_ended = not path.exists()
+        if has_ended:
+            continue
+        if is_going:
             going += [] if differing else [path.stem]
         elif not differing:
             return path.stem
@@ -129,7 +136,7 @@ def find_unfinished(config) -> str | None:
             listed = ", ".join(f"{key} = {saved.get(key)!r} (here {settings.get(key)!r})" for key in differing)
             others.append(f"{path} has other settings: {listed}")
     if going:
-        raise ConfigError(f"the run {going[0]} is still going in another process; expected one that has ended")
+        raise ConfigError(f"the run {going[0]} is still going; expected one that has ended")
     if others:
         raise ConfigError(
             f"no unfinished run in {folder} has these settings. {others[0]}. Give its settings to continue it, or "
@@ -138,32 +145,24 @@ def find_unfinished(config) -> str | None:
     return None
 
 
+def _files(config, suffix: str) -> list[Path]:
+    """Those of this kind that runs of the model and data set of a configuration wrote."""
+    paths = Path(config["checkpoint_dir"]).glob(f"*.{suffix}")
+    return [path for path in paths if is_run_id(path.stem, config["model"], config["dataset"])]
+
+
+def _newest_first(paths: list[Path]) -> list[Path]:
+    """Without those that are gone."""
+    times = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            times[path] = path.stat().st_mtime
+    return sorted(times, key=times.get, reverse=True)
+
+
 def _remove_half_written(folder: Path, run_id: str) -> None:
     for path in folder.glob(f".{glob.escape(run_id)}.*"):
         path.unlink(missing_ok=True)
-
-
-def _is_going(lock_path: Path) -> bool:
-    try:
-        with open(lock_path, "r+") as lock:
-            return not _locked(lock)
-    except FileNotFoundError:
-        return False
-
-
-def _locked(file) -> bool:
-    """Take the lock on an open file; false if another process has it."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError as error:  # a file system without locks
-        getLogger().warning(
-            f"{file.name} cannot be locked ({error}); see to it that one process at a time is at the run"
-        )
-    return True
 
 
 def _words(versions: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ LOG_ROOT = Path("log")
 def new_run_id(*parts: str) -> str:
     """A name that no other run has: the parts, the time, and eight random digits."""
     return "-".join([*parts, datetime.now().strftime("%Y%m%d-%H%M%S"), uuid.uuid4().hex[:8]])
+
+
+def is_run_id(name: str, *parts: str) -> bool:
+    """Whether ``new_run_id`` gives such names to these parts."""
+    return re.fullmatch(rf"{re.escape('-'.join(parts))}-\d{{8}}-\d{{6}}-[0-9a-f]{{8}}", name) is not None
 
 
 @contextmanager

@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
+import torch._dynamo  # by every optimizer, which takes longer than a run of the toy data
 
 from recbole_sigma import checkpoint, files, run_recbole_sigma
+from recbole_sigma.cli import main
+from recbole_sigma.errors import ConfigError
 from recbole_sigma.resume import UnfinishedRun
 from recbole_sigma.trainer import SafeTrainer
 
@@ -103,6 +108,69 @@ def start(folder, model, settings, moment=None, save_seconds=None):
     process = PROCESSES.Process(target=_run, args=(str(folder), model, settings, moment, save_seconds))
     process.start()
     return process
+
+
+def _run_on_full_disk(folder, words):
+    os.chdir(folder)
+    sys.stdout = sys.stderr = open("output", "a")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit fail, as on a full disk
+    saves, save = [], checkpoint.save
+
+    def save_until_full(*args):
+        saves.append(1)
+        if len(saves) == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+        save(*args)
+
+    checkpoint.save = save_until_full
+    sys.exit(main(words))
+
+
+def start_on_full_disk(folder, words):
+    """A process that runs the command line in ``folder``, where the fourth save finds no room."""
+    Path(folder).mkdir(exist_ok=True)
+    process = PROCESSES.Process(target=_run_on_full_disk, args=(str(folder), words))
+    process.start()
+    return process
+
+
+def _hold(folder, run_id, ready):
+    with UnfinishedRun(folder, run_id, {}):
+        if os.fork() == 0:
+            time.sleep(TIMEOUT)
+            os._exit(0)
+        ready.set()
+        time.sleep(TIMEOUT)
+
+
+def hold_with_child(folder, run_id):
+    """A process that is at a run and has a child, as one whose data come from workers; both in a group of their own."""
+    ready = PROCESSES.Event()
+    process = PROCESSES.Process(target=_in_group, args=(_hold, folder, run_id, ready))
+    process.start()
+    assert ready.wait(TIMEOUT)
+    return process
+
+
+def _in_group(function, *args):
+    os.setpgid(0, 0)
+    function(*args)
+
+
+def _look(folder, run_id):
+    try:
+        UnfinishedRun(folder, run_id, {}).__exit__()
+    except ConfigError:
+        sys.exit(3)
+
+
+def is_going(folder, run_id):
+    """Whether a run is, in the eyes of another process."""
+    process = PROCESSES.Process(target=_look, args=(folder, run_id))
+    process.start()
+    process.join(TIMEOUT)
+    assert process.exitcode in (0, 3)
+    return process.exitcode == 3
 
 
 def finish(process, folder):

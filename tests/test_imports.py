@@ -28,6 +28,7 @@ LAYERS = [
         "extras",
         "files",
         "interruption",
+        "locks",
         "precision",
         "run_files",
         "settings",

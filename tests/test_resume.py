@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,18 @@ from recbole_sigma.errors import CheckpointError, ConfigError
 from recbole_sigma.interruption import held_back
 from recbole_sigma.resume import UnfinishedRun, find_unfinished
 from recbole_sigma.trainer import SafeTrainer
-from tests.interrupted import MOMENTS, TIMEOUT, differences, finish, leaves, outcome, start
+from tests.interrupted import (
+    MOMENTS,
+    TIMEOUT,
+    differences,
+    finish,
+    hold_with_child,
+    is_going,
+    leaves,
+    outcome,
+    start,
+    start_on_full_disk,
+)
 
 OWN = {
     "hidden_size": 8,
@@ -91,7 +103,8 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(uninterrupted, toy_path, tmp_pa
     assert not differences(uninterrupted(model)[0], outcome(tmp_path))
 
 
-def test_runs_killed_at_random_moments_twenty_times_end_as_if_nothing_had_been(uninterrupted, toy_path, tmp_path):
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_runs_killed_at_random_moments_end_as_if_nothing_had_been(uninterrupted, toy_path, tmp_path, times):
     """Of the whole run, start and end included; one that has ended in spite of it is compared, and the next begun.
 
     Every other process saves its state after each batch, not only at the start of an epoch.
@@ -102,7 +115,7 @@ def test_runs_killed_at_random_moments_twenty_times_end_as_if_nothing_had_been(u
     for attempt in range(60):
         begin = time.perf_counter()
         process = start(folder, "SIGMA", given, save_seconds=None if attempt % 2 else 0)
-        process.join(moments.uniform(0, seconds) if kills < 20 else TIMEOUT)
+        process.join(moments.uniform(0, seconds) if kills < times else TIMEOUT)
         process.kill()
         if killed(process):
             kills += 1
@@ -112,19 +125,19 @@ def test_runs_killed_at_random_moments_twenty_times_end_as_if_nothing_had_been(u
         assert not differences(expected, outcome(folder)), runs
         seconds = min(seconds, time.perf_counter() - begin)
         runs += 1
-        if kills >= 20:
+        if kills >= times:
             break
         folder = tmp_path / str(runs)
-    assert kills >= 20 and runs
+    assert kills >= times and runs
 
 
 @pytest.mark.slow
 def test_the_command_line_killed_at_random_moments_twenty_times_ends_as_if_nothing_had_been(toy_path, tmp_path):
     """Between them SIGKILL reaches processes that import, load, train, save, validate and test."""
-    words = words_of(toy_path, epochs=40, stopping_step=40)
+    words = [*PROGRAM, *words_of(toy_path, epochs=40, stopping_step=40)]
     (tmp_path / "whole").mkdir()
     begin = time.perf_counter()
-    assert run_command(words, tmp_path / "whole").returncode == 0
+    subprocess.run(words, cwd=tmp_path / "whole", capture_output=True, check=True, timeout=TIMEOUT)
     seconds = time.perf_counter() - begin
     (tmp_path / "killed").mkdir()
     moments, kills = random.Random(0), 0
@@ -147,12 +160,11 @@ def test_the_command_line_killed_at_random_moments_twenty_times_ends_as_if_nothi
     assert not differences(expected, found)
 
 
-def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path):
+def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path, monkeypatch):
     words = words_of(toy_path, epochs=12, stopping_step=12)
-    for name in ("whole", "interrupted"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "interrupted").mkdir()
     process = subprocess.Popen(
-        words,
+        [*PROGRAM, *words],
         cwd=tmp_path / "interrupted",
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -173,23 +185,26 @@ def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path)
     assert process.returncode == 130, shown
     assert "Traceback" not in rest
     assert rest.splitlines()[-1].startswith("interrupted; the same command with --model=SASRecAP --resume continues")
-    assert run_command([*words, "--resume"], tmp_path / "interrupted").returncode == 0
-    assert run_command(words, tmp_path / "whole").returncode == 0
+    run_here([*words, "--resume"], tmp_path / "interrupted", monkeypatch)
+    run_here(words, tmp_path / "whole", monkeypatch)
     assert only_the_checkpoint_is_left(tmp_path / "interrupted")
     assert not differences(*(newest_checkpoint(tmp_path / name) for name in ("whole", "interrupted")))
+
+
+PROGRAM = [sys.executable, "-m", "recbole_sigma"]
 
 
 def words_of(toy_path, **others):
     given = {**settings(toy_path, "SASRecAP"), **others}
     given.update(topk="[5]")
-    return [
-        *(sys.executable, "-m", "recbole_sigma", "--model=SASRecAP", "--dataset=toy"),
-        *(f"--{key}={value}" for key, value in given.items()),
-    ]
+    return ["--model=SASRecAP", "--dataset=toy", *(f"--{key}={value}" for key, value in given.items())]
 
 
-def run_command(words, folder):
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+def run_here(words, folder, monkeypatch):
+    """The command line in this process, which has imported everything."""
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    assert main(words) == 0
 
 
 def newest_checkpoint(folder):
@@ -282,7 +297,7 @@ def test_a_run_that_is_going_is_not_continued_a_second_time(toy_path, tmp_path, 
             time.sleep(0.05)
         (path,) = tmp_path.glob("saved/*.resume")
         config = Config("SASRecAP", "toy", config_dict=given)
-        with pytest.raises(ConfigError, match=f"the run {path.stem} is still going in another process"):
+        with pytest.raises(ConfigError, match=f"the run {path.stem} is still going"):
             find_unfinished(config)
         with pytest.raises(ConfigError, match="still going"):
             UnfinishedRun(tmp_path / "saved", path.stem, {})
@@ -294,12 +309,118 @@ def test_a_run_that_is_going_is_not_continued_a_second_time(toy_path, tmp_path, 
     assert find_unfinished(config) == path.stem
 
 
+RUN = "SASRecAP-toy-20260101-000000-aaaaaaaa"
+
+
+@pytest.fixture
+def config(toy_path, tmp_path):
+    return Config("SASRecAP", "toy", config_dict={**settings(toy_path, "SASRecAP"), "checkpoint_dir": str(tmp_path)})
+
+
+@pytest.fixture
+def begun(config):
+    """A run that this process is at and that has saved a state."""
+    with UnfinishedRun(config["checkpoint_dir"], RUN, config.plain_dict()) as run:
+        run.save({"data": "", "epoch": 0, "random": {}, "bookkeeping": {}})
+        yield run
+
+
+def test_a_run_is_going_for_its_own_process_too_which_may_look_without_letting_go_of_it(begun, config):
+    """As threads and cells of a notebook do."""
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"the run {RUN} is still going"):
+            find_unfinished(config)
+        with pytest.raises(ConfigError, match="still going"):
+            UnfinishedRun(begun.folder, RUN, {})
+        assert is_going(begun.folder, RUN)
+    begun.__exit__()
+    assert not is_going(begun.folder, RUN)
+    assert find_unfinished(config) == RUN
+
+
+def test_a_run_that_was_killed_is_not_kept_going_by_its_children(begun, config):
+    begun.__exit__()
+    process = hold_with_child(begun.folder, RUN)
+    try:
+        with pytest.raises(ConfigError, match="still going"):
+            find_unfinished(config)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(TIMEOUT)
+        os.killpg(process.pid, 0)  # the child lives
+        assert find_unfinished(config) == RUN
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("moment", ["before its time is read", "before it is read", "before its lock is looked at"])
+def test_a_run_that_ends_while_it_is_looked_at_is_not_there(begun, config, monkeypatch, moment):
+    begun.__exit__()
+    owner, name = (Path, "glob") if moment == "before its time is read" else (checkpoint, "load")
+    original = getattr(owner, name)
+
+    def ends(*args, **given):
+        if moment == "before it is read":
+            begun.remove()
+        result = original(*args, **given)
+        if name == "glob":
+            result = list(result)
+        if begun.path in result or moment == "before its lock is looked at":
+            begun.remove()
+        return result
+
+    monkeypatch.setattr(owner, name, ends)
+    assert find_unfinished(config) is None
+
+
+def test_a_damaged_state_of_another_data_set_whose_name_begins_alike_is_not_looked_at(begun, config):
+    begun.__exit__()
+    (begun.folder / "SASRecAP-toy-store-20260101-000000-bbbbbbbb.resume").write_bytes(b"half")
+    (begun.folder / "SASRecAP-toy-store-20260101-000000-bbbbbbbb.lock").touch()
+    (begun.folder / "SASRecAP-toy-store-20260101-000000-cccccccc.lock").touch()
+    assert find_unfinished(config) == RUN
+    assert len(list(begun.folder.glob("*-store-*"))) == 3
+    (begun.folder / "SASRecAP-toy-20260101-000000-dddddddd.resume").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="SASRecAP-toy-20260101-000000-dddddddd.resume cannot be read"):
+        find_unfinished(config)
+
+
+def test_a_lock_that_another_process_removed_before_it_was_taken_is_taken_again(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    lockf, path = fcntl.lockf, tmp_path / f"{RUN}.lock"
+
+    def removed_before(*args):
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        path.unlink()
+        return lockf(*args)
+
+    monkeypatch.setattr(fcntl, "lockf", removed_before)
+    with UnfinishedRun(tmp_path, RUN, {}):
+        assert is_going(tmp_path, RUN)
+
+
+def test_no_file_is_removed_while_it_is_open(begun, config, monkeypatch):
+    """Windows refuses it."""
+    unlink, descriptors = Path.unlink, Path("/dev/fd")
+
+    def unlink_closed(path, missing_ok=False):
+        for name in os.listdir(descriptors):
+            try:
+                opened = os.fstat(int(name))
+            except OSError:  # that of the folder itself
+                continue
+            assert not (path.exists() and os.path.samestat(opened, path.stat())), path
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink_closed)
+    begun.remove()
+    assert not list(begun.folder.iterdir())
+
+
 def test_what_killed_processes_left_half_written_is_removed(stopped, resume, tmp_path):
     path = stopped()
-    for name in (f".{path.stem}.pth.abc", f".{path.stem}.resume.xyz"):
+    for name in (f".{path.stem}.pth.abc", f".{path.stem}.resume.xyz", f".{RUN}.resume.uvw"):
         (path.parent / name).write_bytes(b"half")
-    (path.parent / "SASRecAP-toy-of-another-day.lock").touch()  # killed in its first save
-    (path.parent / ".SASRecAP-toy-of-another-day.resume.uvw").write_bytes(b"half")
+    (path.parent / f"{RUN}.lock").touch()  # killed in its first save
     resume()
     assert only_the_checkpoint_is_left(tmp_path)
 
@@ -358,32 +479,19 @@ def test_without_saving_no_state_is_written(toy_path, tmp_path, monkeypatch):
     run_recbole_sigma("SASRecAP", "toy", config_dict=settings(toy_path, "SASRecAP"), saved=False)
 
 
-FULL_DISK = """\
-import json, resource, signal, sys
-from recbole_sigma.cli import main
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit fail, as on a full disk
-from recbole_sigma import checkpoint
-saves, save = [], checkpoint.save
-def save_until_full(*args):
-    saves.append(1)
-    if len(saves) == 4:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
-    save(*args)
-checkpoint.save = save_until_full
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_a_disk_that_is_full_keeps_the_last_state_and_the_run_goes_on_once_there_is_room(toy_path, tmp_path):
+def test_a_disk_that_is_full_keeps_the_last_state_and_the_run_goes_on_once_there_is_room(
+    toy_path, tmp_path, monkeypatch
+):
     words = words_of(toy_path, epochs=3)
     full, room = tmp_path / "full", tmp_path / "room"
-    full.mkdir(), room.mkdir()
-    done = run_command([sys.executable, "-c", FULL_DISK, *words[3:]], full)
-    assert done.returncode == 2, done.stderr
-    assert "cannot be written" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr.splitlines()[-1]
+    process = start_on_full_disk(full, words)
+    process.join(TIMEOUT)
+    (shown,) = (full / "output").read_text().splitlines()[-1:]
+    assert process.exitcode == 2, shown
+    assert "cannot be written" in shown and "Traceback" not in shown
     assert {path.suffix for path in (full / "saved").iterdir()} == {".pth", ".resume", ".lock"}
-    assert run_command([*words, "--resume"], full).returncode == 0
-    assert run_command(words, room).returncode == 0
+    run_here([*words, "--resume"], full, monkeypatch)
+    run_here(words, room, monkeypatch)
     assert not differences(newest_checkpoint(full), newest_checkpoint(room))
 
 
