@@ -63,6 +63,23 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu", parts: dic
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
         ) from error
+    return checked(state, path, parts)
+
+
+def checked(state, path: str | os.PathLike, parts: dict = PARTS) -> dict:
+    """A state as it was read, if it has what was saved.
+
+    Args:
+        state: anything.
+        path: of the file that it was read from, for messages.
+        parts: as for ``load``.
+
+    Returns:
+        The state.
+
+    Raises:
+        CheckpointError: it is no state of a checkpoint.
+    """
     foreign = f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})"
     if not isinstance(state, dict) or not state.keys() >= {"format", *parts}:
         raise CheckpointError(foreign)

@@ -101,7 +101,7 @@ class ApproximateRecommender(Recommender):
             raise RequestError("no history has an item that the model knows; expected one at least")
         return float(found / expected)
 
-    def _rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+    def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             users = self.model.user_vectors(rows.to(self.device))
         row, item = excluded or (torch.empty(0, dtype=torch.long),) * 2
@@ -116,7 +116,7 @@ class ApproximateRecommender(Recommender):
         if len(short):
             own = torch.isin(row, short)
             ranks = torch.searchsorted(short, row[own]), item[own]
-            rest = super()._rank(rows[short], k, None if excluded is None else ranks)
+            rest = super().rank(rows[short], k, None if excluded is None else ranks)
             ranked.scores[short], ranked.items[short] = rest.scores.cpu(), rest.items.cpu()
         return ranked
 

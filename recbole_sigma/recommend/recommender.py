@@ -120,7 +120,7 @@ class Recommender:
         rows = self._rows(history)
         del rows.interaction[self._dataset.uid_field]
         try:
-            self._rank(rows, 1, None)
+            self.rank(rows, 1, None)
         except KeyError:
             return True
         return False
@@ -305,7 +305,7 @@ class Recommender:
         if not empty.all():
             known = histories._replace(users=histories.users[~empty.numpy()], lengths=histories.lengths[~empty])
             row = torch.arange(len(known.lengths)).repeat_interleave(known.lengths)
-            ranked = self._rank(self._rows(known), k, None if keep_seen else (row, known.items))
+            ranked = self.rank(self._rows(known), k, None if keep_seen else (row, known.items))
             scores[~empty], items[~empty] = ranked.scores.to("cpu", torch.float64), ranked.items.cpu()
         return Batch(
             histories.users,
@@ -316,7 +316,8 @@ class Recommender:
             len(histories.items) + int(histories.unknown.sum()),
         )
 
-    def _rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+    def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+        """The k best items of rows to evaluate; see ``evaluation.rank_catalog``."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             return rank_catalog(
                 self.model, rows.to(self.device), len(self.catalog) + 1, k, excluded, self._item_features
