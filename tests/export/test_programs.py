@@ -71,7 +71,6 @@ def assert_same_order(found, expected, least_gap):
 
 CASES = [
     ("SIGMA", "onnx", {"scorer": "interests", "normalize_items": True, "scores": True}),
-    ("SIGMA", "torch", {"decoder_context": "interests", "temperature": 0.5}),
     ("SASRecAP", "torch", {"position": "absolute", "scores": True, "max_length": 1}),
 ]
 SLOW_CASES = [
@@ -79,6 +78,7 @@ SLOW_CASES = [
     ("SIGMA", "onnx", {"decoder_context": "interests", "position": "rotary", "history_average": 0}),
     ("SIGMA", "onnx", {"position": "absolute", "history_average": 0, "scores": True}),
     ("SIGMA", "onnx", {"prior": "standard", "max_length": 2}),
+    ("SIGMA", "torch", {"decoder_context": "interests", "temperature": 0.5}),
     ("SIGMA", "torch", {"scorer": "interests", "history_average": 4}),
     ("SIGMA", "torch", {"decoder_context": "interests", "mixture_mask": True, "soft_interest": "mean", "scores": True}),
     ("SASRecAP", "onnx", {"position": "relative", "normalize_items": True}),
