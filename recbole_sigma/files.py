@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,11 +63,16 @@ def _errors_named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def filled_whole(folder: str | os.PathLike) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` to fill with files, which move there at the end of the context.
+def filled_whole(folder: str | os.PathLike, obsolete: Iterable[str] = ()) -> Iterator[Path]:
+    """A temporary folder beside ``folder`` to fill with files, which takes its place at the end of the context.
 
-    They are flushed to the disk before that, and replace those of the same names; others stay. If the context ends in
-    an exception, ``folder`` is as it was. A process that is killed leaves a temporary folder, ``.<name>.<letters>``.
+    The files are flushed to the disk before that. If the context ends in an exception, ``folder`` is as it was. A new
+    folder is there as a whole or not at all. Into one that is there already, even empty, the files move one after the
+    other, in the place of those of the same names; each of them is whole, but an interruption between two of them
+    leaves some new and some old ones. A process that is killed leaves a temporary folder, ``.<name>.<letters>``.
+
+    Args:
+        obsolete: names of files to remove from ``folder`` before the new ones move there; all others stay.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -77,12 +82,20 @@ def filled_whole(folder: str | os.PathLike) -> Iterator[Path]:
         for path in temporary.iterdir():
             _flush(path)
             os.chmod(path, 0o666 & ~UMASK)
-        folder.mkdir(exist_ok=True)
-        for path in temporary.iterdir():
-            os.replace(path, folder / path.name)
+        if folder.exists():
+            for name in obsolete:
+                (folder / name).unlink(missing_ok=True)
+            for path in temporary.iterdir():
+                os.replace(path, folder / path.name)
+            _flush_folder(folder)
+        else:
+            _flush_folder(temporary)
+            os.chmod(temporary, 0o777 & ~UMASK)
+            os.replace(temporary, folder)
+            _flush_folder(folder.parent)
     finally:
-        shutil.rmtree(temporary)
-    _flush_folder(folder)
+        if temporary.exists():
+            shutil.rmtree(temporary)
 
 
 def _flush(path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recbole_sigma.errors import RecBoleSigmaError, RequestError
-from recbole_sigma.export import items, programs, readme
+from recbole_sigma.export import items, names, programs, readme
 from recbole_sigma.export.encoder import Encoder
 from recbole_sigma.export.weights import write_weights
 from recbole_sigma.files import filled_whole
 from recbole_sigma.recommend import Recommender, load
 
-PROGRAMS = {"onnx": ("model.onnx", programs.write_onnx), "torch": ("model.pt2", programs.write_torch)}
+PROGRAMS = {"onnx": programs.write_onnx, "torch": programs.write_torch}
 FORMATS = (*PROGRAMS, "safetensors")
 
 
@@ -38,6 +38,7 @@ def export_checkpoint(
     *,
     scores: bool = False,
     overwrite: bool = False,
+    model_class: type | None = None,
 ) -> Export:
     """Write the sequential model of a checkpoint as a file that runs elsewhere, and its items beside it.
 
@@ -50,7 +51,8 @@ def export_checkpoint(
         folder: by default ``<checkpoint without its ending>-<format>``.
         scores: give scores of all items ``[B, V]`` in place of user vectors ``[B, K, D]``; models without user vectors
             give scores always.
-        overwrite: replace files in a folder that is not empty.
+        overwrite: replace files in a folder that is not empty, and remove the others of an earlier export.
+        model_class: of a model that is neither the plugin's nor RecBole's.
 
     Returns:
         What was written, and how far it is from the model.
@@ -64,35 +66,43 @@ def export_checkpoint(
         raise RequestError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     if scores and format == "safetensors":
         raise RequestError("safetensors hold weights, not what they compute; expected format onnx or torch for scores")
-    recommender = load(checkpoint, "cpu")
+    recommender = load(checkpoint, "cpu", model_class)
     source = Path(recommender.path)
     folder = source.with_name(f"{source.stem}-{format}") if folder is None else Path(folder)
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; expected a folder to write to")
     if not overwrite and folder.exists() and any(folder.iterdir()):
         raise RequestError(f"{folder} is not empty; expected a new folder, or --overwrite to replace files in it")
-    with filled_whole(folder) as temporary:
+    with filled_whole(folder, obsolete=_earlier(folder)) as temporary:
         if format == "safetensors":
             write_weights(recommender.state, temporary)
-            text, difference = readme.of_weights(recommender), 0.0
+            text, difference = readme.of_weights(recommender, own_class=model_class is not None), 0.0
         else:
             encoder = Encoder(recommender.model, scores)
             difference = _write_program(recommender, encoder, format, temporary)
-            text = readme.of_program(recommender, encoder, format, difference)
+            text = readme.of_program(recommender, encoder, format, difference, os.listdir(temporary))
             if encoder.any_length:
                 items.write_vectors(recommender.model, temporary)
         items.write_names(recommender.catalog, temporary)
-        (temporary / "README.md").write_text(text, encoding="utf-8")
+        (temporary / names.README).write_text(text, encoding="utf-8")
         files = sorted((path.name for path in temporary.iterdir()), key=lambda name: (name[:5] != "model", name))
     return Export(folder, files, difference)
 
 
+def _earlier(folder: Path) -> list[str]:
+    """Files of an export that lies in a folder: those that its README names."""
+    try:
+        text = (folder / names.README).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return []
+    return [name for name in names.ALL if readme.WRITTEN_BY in text and f"`{name}`" in text]
+
+
 def _write_program(recommender: Recommender, encoder: Encoder, format: str, folder: Path) -> float:
-    name, write = PROGRAMS[format]
     model = recommender.state["model"]
     _require_histories_alone(encoder, f"{model} cannot be exported as {format}")
     try:
-        return programs.difference(encoder, write(encoder, folder / name))
+        return programs.difference(encoder, PROGRAMS[format](encoder, folder / names.MODEL[format]))
     except (RecBoleSigmaError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # tracing ends in dozens of kinds, which name what in the model it cannot follow

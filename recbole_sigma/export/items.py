@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from recbole_sigma.export.names import ITEM_VECTORS, ITEMS
 from recbole_sigma.recommend.catalog import Catalog
-
-NAMES, VECTORS = "items.json", "items.npy"
 
 
 def write_names(catalog: Catalog, folder: Path) -> None:
@@ -20,9 +19,9 @@ def write_names(catalog: Catalog, folder: Path) -> None:
         "titles": titles if any(titles) else None,
         "popularity": catalog.popularity.tolist(),
     }
-    (folder / NAMES).write_text(json.dumps(names, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / ITEMS).write_text(json.dumps(names, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_vectors(model, folder: Path) -> None:
     """The vectors ``[V, D]`` that score the items, in float32."""
-    np.save(folder / VECTORS, model.item_vectors.detach().float().numpy())
+    np.save(folder / ITEM_VECTORS, model.item_vectors.detach().float().numpy())

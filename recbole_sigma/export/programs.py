@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +25,9 @@ TOLERANCE = 1e-4
 def write_torch(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
     """Write a program for ``torch.export.load`` and return what runs it."""
     with _for_export():
-        torch.export.save(_trace(encoder), path)
+        file = io.BytesIO()  # where a full disk would end the process, not the call
+        torch.export.save(_trace(encoder), file)
+    path.write_bytes(file.getbuffer())
         return torch.no_grad()(torch.export.load(path).module())
 
 

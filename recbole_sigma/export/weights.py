@@ -6,52 +6,53 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from recbole_sigma import checkpoint
 from recbole_sigma.errors import CheckpointError
+from recbole_sigma.export.names import DATA, MODEL, SETTINGS
 from recbole_sigma.extras import require
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.recommend.saved_model import build_model, pick_device
 
-WEIGHTS, DATA, SETTINGS = "model.safetensors", "data.safetensors", "settings.json"
+WEIGHTS = MODEL["safetensors"]
 
 
 def write_weights(state: dict, folder: Path) -> None:
-    """Write the content of a checkpoint into a folder.
+    """Write what makes a model of a checkpoint into a folder, without the record and the results of its training.
 
     Raises:
         MissingExtraError: safetensors is not installed.
     """
     safetensors = require("safetensors.torch", "safetensors")
     tensors: dict[str, Tensor] = {}
-    rest = {part: state[part] for part in checkpoint.PARTS if part != "state_dict"}
+    rest = {part: state[part] for part in ("format", *checkpoint.PARTS) if part != "state_dict"}
     tree = _without_tensors(checkpoint.to_plain(rest), "", tensors)
     weights = {name: weight.contiguous().clone() for name, weight in state["state_dict"].items()}
-    safetensors.save_file(weights, folder / WEIGHTS, {"format": "pt", "model": state["model"]})
-    safetensors.save_file(tensors, folder / DATA, {"format": "pt"})
+    (folder / WEIGHTS).write_bytes(safetensors.save(weights, {"format": "pt", "model": state["model"]}))
+    (folder / DATA).write_bytes(safetensors.save(tensors, {"format": "pt"}))
     (folder / SETTINGS).write_text(json.dumps(tree, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_weights(folder: str | os.PathLike, device: torch.device | str = "cpu") -> dict:
-    """The content of the checkpoint that ``write_weights`` wrote.
+def read_weights(folder: str | os.PathLike) -> dict:
+    """What ``write_weights`` wrote, on the CPU.
 
     Raises:
-        CheckpointError: a file is missing or damaged.
+        CheckpointError: a file is missing, damaged, or of another version.
         MissingExtraError: safetensors is not installed.
     """
     safetensors = require("safetensors.torch", "safetensors")
     folder = Path(folder)
     try:
-        weights, tensors = (safetensors.load_file(folder / name, str(device)) for name in (WEIGHTS, DATA))
+        weights, tensors = (safetensors.load_file(folder / name) for name in (WEIGHTS, DATA))
         tree = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        return {**checkpoint.from_plain(_with_tensors(tree, tensors)), "state_dict": weights}
+        state = {**checkpoint.from_plain(_with_tensors(tree, tensors)), "state_dict": weights}
     except Exception as error:  # safetensors raises its own kinds
         raise CheckpointError(
             f"{folder} cannot be read: {type(error).__name__}: {error}. Expected a folder that recbole-sigma export "
             f"--format safetensors wrote, with {WEIGHTS}, {DATA} and {SETTINGS}"
         ) from error
+    return checkpoint.checked(state, folder / SETTINGS)
 
 
 def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
@@ -65,12 +66,12 @@ def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: t
         The model in use.
 
     Raises:
-        CheckpointError: a file is missing or damaged.
+        CheckpointError: a file is missing, damaged, or of another version.
         MissingExtraError: safetensors is not installed.
         RequestError: there is no such device.
     """
     place = pick_device(device)
-    return Recommender(build_model(read_weights(folder, place), os.fspath(folder), place, model_class))
+    return Recommender(build_model(read_weights(folder), os.fspath(folder), place, model_class))
 
 
 def _without_tensors(value, path: str, tensors: dict[str, Tensor]):

@@ -13,7 +13,6 @@ from recbole_sigma.data import create_dataset, identify
 from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.data.rows import TARGET_INDEX
 from recbole_sigma.errors import DataError
-from recbole_sigma.evaluation import Ranked, rank_catalog
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.recommend.interests import intensities
 from recbole_sigma.recommend.saved_model import Settings
@@ -94,21 +93,13 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
     return FullSortLoader(settings, test_set, None)
 
 
-def rank_rows(recommender: Recommender, dataset, interaction, excluded, k: int) -> Ranked:
-    """The k best items of rows of a ``FullSortLoader`` and its data set, as in evaluation."""
-    device = recommender.device
-    features = dataset.get_item_feature().to(device)
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        return rank_catalog(recommender.model, interaction.to(device), dataset.item_num, k, excluded, features)
-
-
 def rank_test_rows(recommender: Recommender, loader: FullSortLoader) -> HeldOut:
     """Rank the catalog for each test row, ``eval_batch_size`` rows at a time."""
     model, dataset = recommender.model, loader.dataset
     longest = max(recommender.settings["topk"])
     columns = {name: [] for name in ("user", "length", "target", "rank", "intensity")}
     for interaction, excluded, _, target in loader:
-        best = rank_rows(recommender, dataset, interaction, excluded, longest).items.cpu()
+        best = recommender.rank(interaction, longest, excluded).items.cpu()
         hit = best == target.unsqueeze(1)
         columns["user"].append(interaction[dataset.uid_field])
         columns["target"].append(target)

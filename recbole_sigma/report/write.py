@@ -38,6 +38,7 @@ def write_report(
     output: str | os.PathLike = "report.html",
     data_path: str | os.PathLike | None = None,
     device: str = "auto",
+    model_class: type | None = None,
 ) -> Written:
     """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
 
@@ -46,7 +47,7 @@ def write_report(
         output: the file; one that exists is replaced when the new one is complete.
         data_path: folder that holds the folder of the data set, by default the one of the training. Without the data
             the report leaves out what it shows of users.
-        device: as for ``recommend.load``.
+        device, model_class: as for ``recommend.load``.
 
     Returns:
         The file, and why something is left out of it, if it is.
@@ -54,7 +55,7 @@ def write_report(
     Raises:
         CheckpointError: the file is missing, damaged, or of a model that is not sequential.
     """
-    recommender = load(checkpoint, device)
+    recommender = load(checkpoint, device, model_class)
     held_out, problem = None, None
     try:
         held_out = rank_test_rows(recommender, open_test_rows(recommender, data_path))

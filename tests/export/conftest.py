@@ -19,7 +19,7 @@ def train(toy_path, tmp_path_factory):
 
     @cache
     def run(model, **settings):
-        own = SMALL if model in ("SIGMA", "SASRecAP") else OF_STOCK
+        own = SMALL if model in ("SIGMA", "SASRecAP") or isinstance(model, type) else OF_STOCK
         common = {"data_path": str(folder), "title_field": "name", "topk": [5], "valid_metric": "Recall@5"}
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)

@@ -18,6 +18,7 @@ from recbole_sigma import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.errors import CheckpointError, MissingExtraError, RequestError
 from recbole_sigma.export import export_checkpoint, exporting, load_weights
+from recbole_sigma.model import SASRecAP
 
 PROGRAMS = {"onnx": "model.onnx", "torch": "model.pt2"}
 HISTORIES = [["i3", "i7", "i1"], ["i9"], [f"i{number}" for number in range(25)]]
@@ -30,9 +31,12 @@ def exported(train, tmp_path_factory):
     return {format: export_checkpoint(train("SIGMA"), format, folder / format).folder for format in exporting.FORMATS}
 
 
-def run_readme(folder, absent):
-    """What the code in the README of a folder prints where some packages are not installed."""
+def run_readme(folder, absent, history=None):
+    """What the code in the README of a folder prints where some packages are not installed, for another history."""
     code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)[1]
+    if history is not None:
+        code, replaced = re.subn(r"in \['.*?'\]", lambda _: f"in {history}", code)
+        assert replaced == 1
     hidden = f"import sys\nfor name in {absent}: sys.modules[name] = None\n"
     done = subprocess.run([sys.executable, "-c", hidden + code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -48,6 +52,15 @@ def test_the_code_of_the_readme_recommends_what_the_model_recommends(exported, t
     (expected,) = rec.recommend([rec.catalog.tokens[1:4].tolist()], k=10)
     assert [item for item, _ in printed] == expected.items
     assert [float(score) for _, score in printed] == pytest.approx(expected.scores, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "history", [[f"i{number}" for number in range(25)], ["nothing", "i9"], ["nothing"], []], ids=len
+)
+def test_the_code_of_the_readme_takes_every_history(exported, train, history):
+    printed = [line.split() for line in run_readme(exported["onnx"], ["recbole_sigma", "torch"], history).splitlines()]
+    (expected,) = recbole_sigma.load(train("SIGMA"), device="cpu").recommend([history], k=10)
+    assert [item for item, _ in printed] == expected.items
 
 
 def test_the_code_of_the_readme_of_weights_runs(exported):
@@ -97,6 +110,26 @@ def test_damaged_weights_are_refused(exported, tmp_path, name, damage):
         load_weights(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda tree: {}, "is not a checkpoint of this version"),
+        (lambda tree: {**tree, "format": 1}, "is not a checkpoint of this version"),
+        (lambda tree: {name: part for name, part in tree.items() if name != "model"}, "is not a checkpoint of this"),
+        (lambda tree: {**tree, "config": []}, "is damaged: it has entries of other types"),
+        (lambda tree: {**tree, "model": 5}, "is damaged: it has entries of other types"),
+        (lambda tree: [tree], "cannot be read"),
+    ],
+)
+def test_settings_of_weights_that_are_something_else_are_refused(exported, tmp_path, change, message):
+    for path in exported["safetensors"].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tree = json.loads((tmp_path / "settings.json").read_text(encoding="utf-8"))
+    (tmp_path / "settings.json").write_text(json.dumps(change(tree)))
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(tmp_path)
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 
@@ -134,13 +167,26 @@ def test_a_folder_that_is_not_empty_is_left_alone_unless_asked_for(source, tmp_p
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_an_export_over_another_leaves_none_of_its_files_and_all_of_the_user(source, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "README.md").write_text("My `model.onnx`.")
+    (folder / "model.onnx").write_text("mine")
+    for format in ("torch", "safetensors", "torch"):
+        files = export_checkpoint(source, format, folder, overwrite=True).files
+        assert sorted(os.listdir(folder)) == sorted([*files, "model.onnx"])
+    (folder / "settings.json").write_text("mine")  # of no older export, as that was a program
+    assert "settings.json" not in export_checkpoint(source, "torch", folder, overwrite=True).files
+    assert (folder / "settings.json").read_text() == (folder / "model.onnx").read_text() == "mine"
+
+
 @pytest.mark.parametrize("failure", [OSError("no space left"), KeyboardInterrupt(), RuntimeError("no such operator")])
 def test_an_export_that_fails_leaves_nothing(source, failure, monkeypatch):
     def write(encoder, path):
         path.write_text("half")
         raise failure
 
-    monkeypatch.setitem(exporting.PROGRAMS, "onnx", ("model.onnx", write))
+    monkeypatch.setitem(exporting.PROGRAMS, "onnx", write)
     expected = RequestError if isinstance(failure, RuntimeError) else type(failure)
     with pytest.raises(expected) as raised:
         export_checkpoint(source, "onnx")
@@ -174,6 +220,22 @@ def test_what_cannot_be_is_refused(source, tmp_path):
         export_checkpoint(source, "safetensors", source)
     with pytest.raises(CheckpointError, match="none.pth does not exist"):
         export_checkpoint(tmp_path / "none.pth", "onnx")
+
+
+class Mine(SASRecAP):
+    """A model that neither the plugin nor RecBole has."""
+
+
+@pytest.mark.parametrize("format", ["torch", "safetensors"])
+def test_a_model_of_the_users_is_exported_with_its_class(train, format, tmp_path):
+    path = train(Mine)
+    with pytest.raises(CheckpointError, match="is of Mine, .* expected its class as well"):
+        export_checkpoint(path, format, tmp_path / "out")
+    folder = export_checkpoint(path, format, tmp_path / "out", model_class=Mine).folder
+    if format == "safetensors":
+        expected = recbole_sigma.load(path, device="cpu", model_class=Mine).recommend(HISTORIES)
+        assert load_weights(folder, device="cpu", model_class=Mine).recommend(HISTORIES) == expected
+        assert "model_class=Mine" in (folder / "README.md").read_text()
 
 
 # RecBole's models ----------------------------------------------------------------------------------------------------

@@ -70,15 +70,25 @@ def assert_same_order(found, expected, least_gap):
 
 
 CASES = [
+    ("SIGMA", "onnx", {"scorer": "interests", "normalize_items": True, "scores": True}),
+    ("SASRecAP", "torch", {"position": "absolute", "scores": True, "max_length": 1}),
+]
+SLOW_CASES = [
     ("SIGMA", "onnx", {}),
     ("SIGMA", "onnx", {"decoder_context": "interests", "position": "rotary", "history_average": 0}),
-    ("SIGMA", "onnx", {"scorer": "interests", "normalize_items": True, "scores": True}),
+    ("SIGMA", "onnx", {"position": "absolute", "history_average": 0, "scores": True}),
+    ("SIGMA", "onnx", {"prior": "standard", "max_length": 2}),
     ("SIGMA", "torch", {"decoder_context": "interests", "temperature": 0.5}),
-    ("SASRecAP", "torch", {"position": "absolute", "scores": True, "max_length": 1}),
+    ("SIGMA", "torch", {"scorer": "interests", "history_average": 4}),
+    ("SIGMA", "torch", {"decoder_context": "interests", "mixture_mask": True, "soft_interest": "mean", "scores": True}),
+    ("SASRecAP", "onnx", {"position": "relative", "normalize_items": True}),
+    ("SASRecAP", "torch", {"position": "rotary"}),
 ]
 
 
-@pytest.mark.parametrize("name, format, settings", CASES, ids=str)
+@pytest.mark.parametrize(
+    "name, format, settings", [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW_CASES)], ids=str
+)
 def test_a_written_program_gives_what_the_model_gives(name, format, settings, tmp_path):
     check(name, format, tmp_path, **settings)
 
@@ -92,7 +102,7 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "groups, normalize_items, scores", [(0, False, False), (0, True, True), (4, False, True), (4, True, False)]
 )
@@ -103,7 +113,7 @@ def test_every_written_sigma_gives_what_the_model_gives(settings, format, groups
     check("SIGMA", format, tmp_path, **settings)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("scores", [False, True])
 @pytest.mark.parametrize("position", ["relative", "rotary", "absolute"])
 @pytest.mark.parametrize("format", FORMATS)

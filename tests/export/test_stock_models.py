@@ -13,10 +13,17 @@ ASK_FOR_THE_TARGET = ["GRU4RecCPR", "SASRecCPR"]
 SCORE_PAIRS = ["DIEN", "DIN"]
 CANNOT_BE_TRACED = "BERT4Rec GCSAN SRGNN".split()
 NOT_IN_ONNX = ["FEARec"]
+REPRESENTATIVE = ["DIN", "FEARec", "NARM", "SASRecCPR"]
+"""Of different outcomes; others are SASRec, FPMC and SRGNN in test_exporting.py."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", SEQUENTIAL)
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.slow if model in REPRESENTATIVE else pytest.mark.exhaustive)
+        for model in SEQUENTIAL
+    ],
+)
 def test_a_stock_model_is_exported_or_refused(model, data_path, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     result = None

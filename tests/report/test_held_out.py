@@ -15,6 +15,7 @@ MODELS = {
     "GRU4Rec": {"embedding_size": 8, "hidden_size": 8, "remove_seen": False},
     "BERT4Rec": {"hidden_size": 8, "inner_size": 8, "n_layers": 1},
     "Caser": {"embedding_size": 8},
+    "DIN": {"embedding_size": 8, "mlp_hidden_size": [8]},
 }
 
 

@@ -7,7 +7,10 @@ import pytest
 
 from recbole_sigma import checkpoint
 from recbole_sigma.cli import main
+from recbole_sigma.errors import CheckpointError
+from recbole_sigma.model import SASRecAP
 from recbole_sigma.report import write_report
+from recbole_sigma.settings import at_least
 from tests.report.browser import started
 from tests.report.conftest import TITLES
 
@@ -186,6 +189,20 @@ def test_results_that_the_data_do_not_give_are_pointed_out(browser, sigma, tmp_p
 def test_it_is_the_same_every_time(report, sigma, tmp_path):
     write_report(sigma["checkpoint"], tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+class Mine(SASRecAP):
+    """A model that neither the plugin nor RecBole has."""
+
+    settings = {**SASRecAP.settings, "my_size": at_least(1)}
+
+
+def test_a_model_of_the_users_is_reported_with_its_class(train, tmp_path):
+    path = train(Mine, hidden_size=8, inner_size=8, my_size=3)["checkpoint"]
+    with pytest.raises(CheckpointError, match="is of Mine, .* expected its class as well"):
+        write_report(path, tmp_path / "report.html")
+    assert write_report(path, tmp_path / "report.html", model_class=Mine).missing is None
+    assert "<td>my_size</td><td>3</td>" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_model_that_is_not_sequential_is_refused(train, tmp_path, capsys):

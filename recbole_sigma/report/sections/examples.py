@@ -8,7 +8,7 @@ import numpy as np
 
 from recbole_sigma.recommend import Interest, Recommender
 from recbole_sigma.report.figures import layout
-from recbole_sigma.report.held_out import HeldOut, rank_rows
+from recbole_sigma.report.held_out import HeldOut
 from recbole_sigma.report.html import Section, counted, escape, figure, hover_lines, missing, paragraph, swatch
 from recbole_sigma.report.items import category_of_items, title
 from recbole_sigma.report.palette import COLORS, NEUTRAL, color, symbol
@@ -80,7 +80,7 @@ def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str) -> Ex
     loader = held_out.loader
     interaction, excluded, _, _ = loader.collate_fn([row])
     history = interaction[recommender.model.ITEM_SEQ][0]
-    ranked = rank_rows(recommender, loader.dataset, interaction, excluded, loader.dataset.item_num)
+    ranked = recommender.rank(interaction, loader.dataset.item_num, excluded)
     return Example(row, why, history[history > 0].numpy(), ranked.items[0].cpu().numpy())
 
 

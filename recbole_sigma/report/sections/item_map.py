@@ -7,9 +7,9 @@ import numpy as np
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.figures import layout
 from recbole_sigma.report.html import Section, escape, figure, hover_lines, missing, paragraph, swatch
-from recbole_sigma.report.item_map import LEAST_ITEMS, project
 from recbole_sigma.report.items import category_of_items, item_vectors, title
 from recbole_sigma.report.palette import color, symbol
+from recbole_sigma.report.projection import LEAST_ITEMS, project
 
 MOST_ITEMS = 2000
 TYPICAL = 8

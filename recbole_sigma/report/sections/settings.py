@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from recbole_sigma.config import find_model, model_keys
+from recbole_sigma.config import model_keys
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.html import Section, table
 
@@ -16,7 +16,7 @@ OF_EVERY_MODEL = (
 
 def settings(recommender: Recommender) -> Section:
     config = recommender.state["config"]
-    keys = [*OF_EVERY_MODEL, *sorted(model_keys(find_model(recommender.state["model"])) - set(OF_EVERY_MODEL))]
+    keys = [*OF_EVERY_MODEL, *sorted(model_keys(type(recommender.model)) - set(OF_EVERY_MODEL))]
     rows = [[key, json.dumps(config[key], ensure_ascii=False)] for key in keys if key in config]
     body = f"<details><summary>Settings of the run</summary>{table(['key', 'value'], rows)}</details>"
     return Section("settings", "Settings", body, {})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recbole_sigma.report.item_map import project
+from recbole_sigma.report.projection import project
 
 
 def directions(num_of_each, dimensions, seed=0):

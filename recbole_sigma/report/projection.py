@@ -1,4 +1,4 @@
-"""Items on a plane."""
+"""Vectors on a plane."""
 
 from __future__ import annotations
 

@@ -1,0 +1,11 @@
+"""Names of the files of an export."""
+
+from __future__ import annotations
+
+MODEL = {"onnx": "model.onnx", "torch": "model.pt2", "safetensors": "model.safetensors"}
+ONNX_WEIGHTS = "model.onnx.data"
+"""Beside a graph that would be above 2 GB with them."""
+SETTINGS, DATA = "settings.json", "data.safetensors"
+ITEMS, ITEM_VECTORS = "items.json", "items.npy"
+README = "README.md"
+ALL = (*MODEL.values(), ONNX_WEIGHTS, SETTINGS, DATA, ITEMS, ITEM_VECTORS, README)
