@@ -25,9 +25,9 @@ TOLERANCE = 1e-4
 def write_torch(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
     """Write a program for ``torch.export.load`` and return what runs it."""
     with _for_export():
-        file = io.BytesIO()  # where a full disk would end the process, not the call
-        torch.export.save(_trace(encoder), file)
-    path.write_bytes(file.getbuffer())
+        program = io.BytesIO()  # written by Python: PyTorch's writer ends the process where a disk is full
+        torch.export.save(_trace(encoder), program)
+        path.write_bytes(program.getbuffer())
         return torch.no_grad()(torch.export.load(path).module())
 
 
