@@ -12,6 +12,7 @@ CPU = {"device": "cpu", "gpu_memory": 0}
 KEPT = "# Speed\n\nA preface.\n\n<!-- ops -->\n\n{}\n\n<!-- /ops -->\n\n<!-- training -->\n\n42\n\n<!-- /training -->\n"
 
 
+@pytest.mark.slow
 def test_a_quick_run_replaces_its_section_and_every_row_has_a_number_or_a_reason(tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text(KEPT.format("What an earlier run wrote."))

@@ -107,6 +107,7 @@ def check_records(folder, table):
         assert {"torch", "recbole"} <= record["versions"].keys() and record["machine"]["threads"] == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_is_killed_is_a_failure_and_the_others_go_on(tmp_path, temporary):
     slow = {"label": "slow", "model": "SASRecAP", "settings": {**SMALL, "epochs": 1000, "stopping_step": 1000}}
     process = start(small_table(tmp_path, rows=[slow, ROWS[0]]), tmp_path)
@@ -118,6 +119,7 @@ def test_a_child_that_is_killed_is_a_failure_and_the_others_go_on(tmp_path, temp
     assert not list(temporary.glob("run-*"))
 
 
+@pytest.mark.slow
 def test_children_end_with_a_process_that_is_killed_itself(tmp_path, temporary):
     slow = {"label": "slow", "model": "SASRecAP", "settings": {**SMALL, "epochs": 1000, "stopping_step": 1000}}
     process = start(small_table(tmp_path, rows=[slow]), tmp_path)
@@ -129,6 +131,7 @@ def test_children_end_with_a_process_that_is_killed_itself(tmp_path, temporary):
     assert not list(temporary.glob("run-*"))
 
 
+@pytest.mark.slow
 def test_what_has_finished_is_not_lost_when_the_grid_is_interrupted(tmp_path, monkeypatch):
     """Both runs have ended when the outcome of the first one is handled, and that is interrupted."""
     table = small_table(tmp_path, rows=[ROWS[0], {**ROWS[0], "label": "again", "settings": {"embedding_size": 8}}])

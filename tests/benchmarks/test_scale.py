@@ -12,6 +12,7 @@ from tests.benchmarks.running import ROOT, run
 KEPT = "# Speed\n\nA preface.\n\n<!-- scale -->\n\n{}\n\n<!-- /scale -->\n"
 
 
+@pytest.mark.slow
 def test_a_quick_run_replaces_its_section_and_both_loaders_have_numbers(tmp_path):
     path = tmp_path / "RESULTS.md"
     path.write_text(KEPT.format("What an earlier run wrote."))

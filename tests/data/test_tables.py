@@ -231,7 +231,9 @@ print(resident("VmHWM") - before)
 
 
 @reads_proc
-@pytest.mark.parametrize("name", ["t.csv", "t.inter", "t.parquet"])
+@pytest.mark.parametrize(
+    "name", ["t.csv", *(pytest.param(name, marks=pytest.mark.slow) for name in ("t.inter", "t.parquet"))]
+)
 def test_memory_does_not_grow_with_the_table(write, name):
     numbers = range(300_000)
     if name == "t.parquet":

@@ -39,10 +39,10 @@ LIMITS = {80: 163 * 1024, 90: 227 * 1024}
 @pytest.mark.parametrize(
     "dtype, num_interests, num_dimensions, weighted, capability",
     [
-        ("bfloat16", 4, 128, False, 90),
         ("bfloat16", 1, 64, True, 80),
-        ("float16", 3, 200, True, 80),
-        ("float32", 16, 256, False, 80),
+        pytest.param("bfloat16", 4, 128, False, 90, marks=pytest.mark.slow),
+        pytest.param("float16", 3, 200, True, 80, marks=pytest.mark.slow),
+        pytest.param("float32", 16, 256, False, 80, marks=pytest.mark.slow),
     ],
 )
 def test_kernels_compile_for_gpus_and_fit_their_shared_memory(

@@ -19,7 +19,7 @@ OWN = {
     "SIGMA with context": {"decoder_context": "interests", "position": "rotary"},
     "SASRecAP": {"position": "absolute", "normalize_items": True},
 }
-FAST = ["SASRec", "GRU4Rec", "BERT4Rec", "Caser", "FPMC", "DIN", "SASRecF"]
+FAST = ["GRU4Rec", "FPMC", "DIN", "SASRecF"]
 
 
 def evaluated(model, settings, checkpoint, monkeypatch):
