@@ -2,6 +2,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors, and often a busy machine; before torch is imported
 
+import torch  # noqa: E402
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels on the CPU; before anything imports Triton, as torch.export does
+
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
