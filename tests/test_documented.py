@@ -22,6 +22,8 @@ pytestmark = [
 
 
 def blocks(document):
+    if document.name == "api.md":  # signatures
+        return []
     return [block for block in BLOCK.findall(document.read_text(encoding="utf-8")) if RUN_BY_CI not in block[1]]
 
 
