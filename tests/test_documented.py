@@ -15,10 +15,7 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.M | re.S)
 RUN_BY_CI = "pip install -c constraints.txt"
 BENCHMARK = re.compile(r"python -m (benchmarks\.[\w.]+)([^`#\n]*)")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="the documents are those of a source tree"),
-]
+pytestmark = pytest.mark.slow
 
 
 def blocks(document):

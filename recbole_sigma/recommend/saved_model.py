@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from recbole.utils import ModelType
 
 from recbole_sigma import checkpoint
 from recbole_sigma.config import find_model
@@ -89,7 +90,7 @@ def _may_be_sequential(model: str) -> bool:
 
 
 def _is_sequential(model_class: type) -> bool:
-    return getattr(model_class.type, "name", None) == "SEQUENTIAL"
+    return model_class.type == ModelType.SEQUENTIAL
 
 
 def load_model(path: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> SavedModel:

@@ -157,7 +157,7 @@ def _article(
     ]
     if category is not None:
         tokens = catalog.tokens[example.history].tolist()
-        read = recommender.interests(tokens, min(NEAREST, len(catalog)))
+        read = recommender.interests(tokens, NEAREST)
         columns.insert(1, f"<div><h4>Interests</h4>{''.join(_interest(recommender, one) for one in read)}</div>")
     return (
         f'<article class="example"><h3>{escape(example.why)}</h3>{paragraph(facts)}'
