@@ -31,7 +31,7 @@ PUBLIC = {
         "recbole_sigma.recommend.Interest",
         "recbole_sigma.recommend.Category",
         "recbole_sigma.recommend.Explanation",
-        "recbole_sigma.recommend.index.ApproximateRecommender",
+        "recbole_sigma.recommend.search.ApproximateRecommender",
         "recbole_sigma.report.write_report",
         "recbole_sigma.export.export_checkpoint",
         "recbole_sigma.export.load_weights",
@@ -48,7 +48,7 @@ PUBLIC = {
     "Models": [
         "recbole_sigma.model.SIGMA",
         "recbole_sigma.model.SASRecAP",
-        "recbole_sigma.model.all_position.AllPositionRecommender",
+        "recbole_sigma.model.base.NextItemRecommender",
         "recbole_sigma.model.sigma.LossTerms",
     ],
     "Layers": [
@@ -85,10 +85,10 @@ PUBLIC = {
         "recbole_sigma.evaluation.diversity.bit_masks",
     ],
     "Checkpoints": [
-        "recbole_sigma.checkpoint.save",
-        "recbole_sigma.checkpoint.load",
-        "recbole_sigma.checkpoint.add",
-        "recbole_sigma.checkpoint.restore",
+        "recbole_sigma.training.checkpoint.save",
+        "recbole_sigma.training.checkpoint.load",
+        "recbole_sigma.training.checkpoint.add",
+        "recbole_sigma.training.checkpoint.restore",
     ],
     "Errors": [
         "recbole_sigma.errors.RecBoleSigmaError",

@@ -18,7 +18,7 @@ from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.quick_start import run
-from recbole_sigma.run_files import new_run_id
+from recbole_sigma.training.run_log import new_run_id
 from recbole_sigma.version import __version__
 
 PACKAGES = ("recbole", "torch", "numpy", "pandas", "scipy")

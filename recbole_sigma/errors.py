@@ -1,5 +1,11 @@
 """What the plugin raises when the user, not the program, has to change something."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 
 class RecBoleSigmaError(ValueError):
     """Bad input. The message says what was expected and what to do; the command line prints it and exits with 2."""
@@ -27,3 +33,14 @@ class RequestError(RecBoleSigmaError):
 
 class MissingExtraError(RecBoleSigmaError, ImportError):
     """An optional package that is not installed."""
+
+
+def close_matches(word: Any, known: Iterable[str], count: int = 1) -> list[str]:
+    """The names most similar to ``word``, whatever their case; an empty list if no name is similar."""
+    by_lower = {name.lower(): name for name in sorted(known)}
+    return [by_lower[name] for name in difflib.get_close_matches(str(word).lower(), by_lower, count)]
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """The end of an error message that suggests these names; empty for no names."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""

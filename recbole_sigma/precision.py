@@ -25,7 +25,7 @@ def multiplies_bfloat16(device: torch.device | str) -> bool:
     return CPU_INFO.exists() and not CPU_FLAGS.isdisjoint(CPU_INFO.read_text().split())
 
 
-def products(precision: str, device: torch.device | str) -> torch.autocast:
+def autocast(precision: str, device: torch.device | str) -> torch.autocast:
     """A context in which matrix products run in bfloat16, or in the type of their arguments.
 
     Args:
@@ -36,14 +36,14 @@ def products(precision: str, device: torch.device | str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def full(like: Tensor) -> torch.autocast:
+def no_autocast(like: Tensor) -> torch.autocast:
     """A context in which everything is in the type of its arguments, whatever autocast is on around it."""
     return torch.autocast(like.device.type, enabled=False)
 
 
-def layers(rows: Tensor) -> AbstractContextManager:
-    """A context for layers on ``rows`` ``[M, D]``, inside that of ``products``: few rows on a CPU stay as they are.
+def autocast_if_large(rows: Tensor) -> AbstractContextManager:
+    """A context for layers on ``rows`` ``[M, D]``, inside that of ``autocast``: few rows on a CPU stay as they are.
 
     Every new number of rows needs kernels of its own in bfloat16, which take longer to make than they save.
     """
-    return full(rows) if rows.device.type == "cpu" and len(rows) < FEW_ROWS else nullcontext()
+    return no_autocast(rows) if rows.device.type == "cpu" and len(rows) < FEW_ROWS else nullcontext()

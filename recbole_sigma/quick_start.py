@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from recbole.utils import init_seed
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, describe, digest_of_data, prepare_data
+from recbole_sigma.data import create_dataset, describe, data_fingerprint, prepare_data
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.resume import UnfinishedRun, find_unfinished
-from recbole_sigma.run_files import new_run_id, run_log
-from recbole_sigma.trainer import can_resume, keeps_state, trainer_class
+from recbole_sigma.training.resume import UnfinishedRun, find_unfinished
+from recbole_sigma.training.run_log import new_run_id, run_log
+from recbole_sigma.training.trainer import can_resume, keeps_state, trainer_class
 
 
 def run_recbole_sigma(
@@ -145,7 +145,7 @@ def _train_resumably(
     """Train and test, with the state of training on the disk until all of it is done."""
     trainer = prepared.trainer
     with UnfinishedRun(config["checkpoint_dir"], config["run_id"], settings) as unfinished:
-        trainer.unfinished, trainer.data_digest = unfinished, digest_of_data(prepared.dataset)
+        trainer.unfinished, trainer.data_fingerprint = unfinished, data_fingerprint(prepared.dataset)
         if resumes:
             trainer.resume()
         try:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from tests.terminal import in_terminal
 

@@ -15,11 +15,12 @@ from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import GeneralRecommender, SequentialRecommender
 from recbole.utils import InputType, ModelType
 
-from recbole_sigma.config import Config, fill_defaults, find_model, known_keys, known_models, reading
+from recbole_sigma.config import Config, find_model, known_keys, known_models, reading
+from recbole_sigma.defaults import fill_defaults
 from recbole_sigma.config import config as config_module
-from recbole_sigma.config import known as known_module
+from recbole_sigma.config import keys as keys_module
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.settings import at_least
+from recbole_sigma.rules import at_least
 
 ROOT = Path(__file__).parents[1]
 DATASETS = sorted(path.stem for path in (ROOT / "dataset_configs").glob("*.yaml"))
@@ -288,7 +289,7 @@ def test_a_model_whose_package_is_missing_says_so(monkeypatch):
     def missing(name):
         raise ImportError("No module named 'dgl'")
 
-    monkeypatch.setattr(known_module, "get_model", missing)
+    monkeypatch.setattr(keys_module, "get_model", missing)
     with refused("model NCL needs a package", "dgl"):
         make("NCL")
 

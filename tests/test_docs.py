@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from docs import api_page, generate, settings_page
-from recbole_sigma.config.known import core_keys
+from recbole_sigma.config.keys import core_keys
 from recbole_sigma.config.reading import Loader
 
 ROOT = Path(__file__).parents[1]

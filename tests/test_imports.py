@@ -11,29 +11,16 @@ from recbole_sigma.model import MODELS
 PACKAGE = Path(recbole_sigma.__file__).parent
 LAYERS = [
     {"cli", "__main__", "__init__"},
-    {"export", "report"},
-    {"comparison", "recommend"},
-    {"quick_start"},
-    {"trainer"},
-    {"resume", "training_state"},
-    {"data", "evaluation"},
-    {"model"},
+    {"export", "report", "comparison"},
+    {"quick_start", "recommend"},
+    {"training"},
+    {"evaluation"},
+    {"data"},
     {"config"},
+    {"model"},
     {"layers"},
     {"losses", "ops"},
-    {
-        "checkpoint",
-        "compat",
-        "errors",
-        "extras",
-        "files",
-        "interruption",
-        "locks",
-        "precision",
-        "run_files",
-        "settings",
-        "version",
-    },
+    {"compat", "defaults", "errors", "extras", "precision", "rules", "safe_write", "version"},
 ]
 """From top to bottom; a module imports from lower layers only, or from its own."""
 

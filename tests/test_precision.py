@@ -39,7 +39,7 @@ def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model,
     model = build(model, **settings, hidden_dropout_prob=0.2, attn_dropout_prob=0.2).train()
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     with Types() as types:
-        with precision.products("bf16", "cpu"):
+        with precision.autocast("bf16", "cpu"):
             loss = model.calculate_loss(all_positions(*SEQUENCES))
         loss.backward()
         optimizer.step()
@@ -52,14 +52,14 @@ def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model,
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
 def test_layers_on_few_rows_stay_in_float32_and_the_loss_does_not(model):
-    with Types() as types, precision.products("bf16", "cpu"):
+    with Types() as types, precision.autocast("bf16", "cpu"):
         build(model).calculate_loss(all_positions(*SEQUENCES)).backward()
     assert "mm" in types.narrow and "addmm" not in types.narrow  # layers have a bias
 
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
 def test_float32_runs_nothing_in_bfloat16(model):
-    with Types() as types, precision.products("float32", "cpu"):
+    with Types() as types, precision.autocast("float32", "cpu"):
         build(model).calculate_loss(all_positions(*SEQUENCES)).backward()
     assert not types.narrow
 
@@ -67,9 +67,9 @@ def test_float32_runs_nothing_in_bfloat16(model):
 def test_auto_is_bfloat16_exactly_where_the_processor_multiplies_it(monkeypatch):
     for has_it in (True, False):
         monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: has_it)
-        with precision.products("auto", "cpu"):
+        with precision.autocast("auto", "cpu"):
             assert torch.is_autocast_enabled("cpu") == has_it
-    with precision.products("bf16", "cpu"):
+    with precision.autocast("bf16", "cpu"):
         assert torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
@@ -93,7 +93,7 @@ def test_the_terms_of_the_kl_and_the_constraint_are_those_of_float32_to_the_bit(
     for kind in ("float32", "bf16"):
         torch.manual_seed(0)
         model = build("SIGMA", hidden_size=64, initializer_range=0.5)
-        with precision.products(kind, "cpu"):
+        with precision.autocast(kind, "cpu"):
             terms.append(model.loss_terms(all_positions(*SEQUENCES)))
     for name in ("sequence_kl", "interest_kl", "orthogonality"):
         assert torch.equal(getattr(terms[0], name), getattr(terms[1], name)), name

@@ -5,7 +5,7 @@ import shlex
 import numpy as np
 import pytest
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 
 FAST = ["--epochs=1", "--hidden_size=8", "--inner_size=8", "--topk=[5]", "--valid_metric=Recall@5"]

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from recbole_sigma.config import Config
-from recbole_sigma.config.known import core_keys
-from recbole_sigma.config.reading import own_folder, read_own, read_yaml
+from recbole_sigma.config.keys import core_keys
+from recbole_sigma.defaults import own_folder, read_own, read_yaml
 from recbole_sigma.model import MODELS
 
 

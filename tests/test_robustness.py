@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from scipy import sparse
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.config.known import known_keys
-from recbole_sigma.config.reading import own_folder
+from recbole_sigma.config.keys import known_keys
+from recbole_sigma.defaults import own_folder
 from recbole_sigma.data import create_dataset
 from recbole_sigma.data.tables import Columns, read_table
 from recbole_sigma.data.titles import read_item_titles

@@ -13,10 +13,11 @@ import recbole.model.general_recommender as general
 import recbole.model.sequential_recommender as sequential
 from recbole.model.general_recommender import BPR
 
-from recbole_sigma import checkpoint, run_recbole_sigma
+from recbole_sigma import run_recbole_sigma
+from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.trainer import SafeTrainer
-from tests.interrupted import differences, leaves
+from recbole_sigma.training.trainer import ResumableTrainer
+from tests.training.interrupted import differences, leaves
 
 DATASET = "cut"
 METRICS = ["Recall", "MRR", "NDCG", "Hit", "Precision", "MAP", "ItemCoverage", "AveragePopularity", "GiniIndex"]
@@ -165,7 +166,7 @@ def train_interrupted(model, data_path, monkeypatch, stops, **settings):
         The last checkpoint and the state after the training, value by value.
     """
     final = {}
-    fit = SafeTrainer.fit
+    fit = ResumableTrainer.fit
 
     def keeping(self, *args, **kwargs):
         result = fit(self, *args, **kwargs)
@@ -174,7 +175,7 @@ def train_interrupted(model, data_path, monkeypatch, stops, **settings):
         return result
 
     def stopping(hook, epoch):
-        original = getattr(SafeTrainer, hook)
+        original = getattr(ResumableTrainer, hook)
 
         def stop(self, *args, **kwargs):
             if self.epoch == epoch:
@@ -185,10 +186,10 @@ def train_interrupted(model, data_path, monkeypatch, stops, **settings):
 
     for hook, epoch in stops:
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(SafeTrainer, hook, stopping(hook, epoch))
+            patch.setattr(ResumableTrainer, hook, stopping(hook, epoch))
             train_one_epoch(model, data_path, resume=True, **settings)
     with monkeypatch.context() as patch:
-        patch.setattr(SafeTrainer, "fit", keeping)
+        patch.setattr(ResumableTrainer, "fit", keeping)
         result = train_one_epoch(model, data_path, resume=bool(stops), **settings)
     saved = checkpoint.load(result["checkpoint"])
     for name in ("run_id", "resume"):

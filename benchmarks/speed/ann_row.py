@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.speed.measuring import times
 from recbole_sigma.evaluation import top_items
-from recbole_sigma.recommend.index import ProductIndex
+from recbole_sigma.recommend.search import ProductIndex
 
 K = 20
 TOPICS = 200

@@ -21,10 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.measuring import high_water_mark, matrix_rate
 from recbole_sigma.config import Config
-from recbole_sigma.config.reading import read_own
+from recbole_sigma.defaults import read_own
 from recbole_sigma.data import create_dataset, prepare_data
-from recbole_sigma.precision import products
-from recbole_sigma.trainer import trainer_class
+from recbole_sigma.precision import autocast
+from recbole_sigma.training.trainer import trainer_class
 
 RATE_SIZE = 2048
 COUNTED_BATCHES = 5
@@ -80,7 +80,7 @@ def measure(
     counted = FirstBatches(train, COUNTED_BATCHES)
     with FlopCounterMode(display=False) as counter:
         train_epoch(trainer, counted)
-    with products("float32" if row["stock"] else row["precision"], device):
+    with autocast("float32" if row["stock"] else row["precision"], device):
         bfloat16 = torch.is_autocast_enabled(device)
     rate = matrix_rate(torch.bfloat16 if bfloat16 else torch.float32, device, RATE_SIZE)
     torch.autograd.set_detect_anomaly(bool(row["settings"].get("detect_anomaly")))

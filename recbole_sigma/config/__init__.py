@@ -5,6 +5,6 @@ From low to high: RecBole's own files, ``properties/overall.yaml``, ``properties
 """
 
 from recbole_sigma.config.config import Config
-from recbole_sigma.config.known import fill_defaults, find_model, known_datasets, known_keys, known_models, model_keys
+from recbole_sigma.config.keys import find_model, known_datasets, known_keys, known_models, model_keys
 
-__all__ = ["Config", "fill_defaults", "find_model", "known_datasets", "known_keys", "known_models", "model_keys"]
+__all__ = ["Config", "find_model", "known_datasets", "known_keys", "known_models", "model_keys"]

@@ -14,19 +14,19 @@ from recbole.config import Config as RecBoleConfig
 from recbole.evaluator.register import metric_information, metric_types, metrics_dict
 from recbole.utils import EvaluatorType, ModelType
 
-from recbole_sigma.config.known import (
+from recbole_sigma.config.keys import (
     COMPUTED,
     NOT_KEPT,
     declared_keys,
-    did_you_mean,
     find_model,
     known_keys,
     owners,
     properties_of,
 )
-from recbole_sigma.config.reading import Loader, overlay, parse, read_own, read_user_file, split_argv
-from recbole_sigma.errors import ConfigError
-from recbole_sigma.settings import check_settings, list_of, nearest, number, rule_for
+from recbole_sigma.config.reading import overlay, parse, read_user_file, split_argv
+from recbole_sigma.defaults import Loader, read_own
+from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
+from recbole_sigma.rules import check_settings, list_of, number, rule_for
 
 # RecBole trains these on labels and scores them by AUC; what the plugin says about ranking is not for them.
 _FOR_RANKING = ("eval_args", "metrics", "valid_metric", "val_interval")
@@ -206,7 +206,7 @@ class Config(RecBoleConfig):
             elif owners(key):
                 hint = f"is a key of {owners(key)}, not of {name}"
             else:
-                hint = "is not known" + did_you_mean(nearest(key, known))
+                hint = "is not known" + did_you_mean(close_matches(key, known))
             problems.append(f"{key} ({origin}) {hint}")
         if problems:
             raise ConfigError("\n".join(problems))
@@ -236,7 +236,7 @@ class Config(RecBoleConfig):
                 names = [cls.__name__ for cls in metrics_dict.values()]
                 raise ConfigError(
                     f"metrics has {metric!r}; expected some of {', '.join(sorted(names))}"
-                    + did_you_mean(nearest(metric, names))
+                    + did_you_mean(close_matches(metric, names))
                 )
             if "data.item_categories" in metric_information[metric.lower()] and not final.get("category_field"):
                 raise ConfigError(

@@ -5,36 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from recbole_sigma.defaults import Loader, own_folder
 from recbole_sigma.errors import ConfigError
-
-
-class Loader(yaml.SafeLoader):
-    """Plain data only: RecBole's floats (``1e-4``), and no dates."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"""(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?
-             |[-+]?\d[\d_]*[eE][-+]?\d+
-             |[-+]?\.\d[\d_]*(?:[eE][-+]?\d+)?
-             |[-+]?\.(?:inf|Inf|INF)
-             |\.(?:nan|NaN|NAN))$""",
-        re.X,
-    ),
-    list("-+0123456789."),
-)
 
 
 class _FileLoader(Loader):
@@ -124,27 +101,6 @@ def read_user_file(path: Any) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"config file {path} holds a {type(settings).__name__}; expected lines such as key: value")
     return settings
-
-
-def read_yaml(path: Any) -> dict[str, Any]:
-    """A file that RecBole or the plugin ships; nothing if there is none."""
-    return (yaml.load(path.read_text(encoding="utf-8"), Loader=Loader) or {}) if path.is_file() else {}
-
-
-def own_folder(folder: str) -> Any:
-    """``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
-    try:
-        return files(f"recbole_sigma.{folder}")
-    except ModuleNotFoundError:
-        return Path(__file__).parents[2] / folder
-
-
-def read_own(folder: str, *names: str) -> dict[str, Any]:
-    *folders, name = names
-    path = own_folder(folder)
-    for part in folders:
-        path = path / part
-    return read_yaml(path / f"{name}.yaml")
 
 
 def overlay(settings: dict[str, Any], layer: Mapping[str, Any], merged: Sequence[str] = ("eval_args",)) -> None:

@@ -1,7 +1,7 @@
 """From atomic files to batches: exact time order, sequences held flat, one rule for items seen before."""
 
 from recbole_sigma.data.dataset import create_dataset
-from recbole_sigma.data.description import DescribedDataset, describe, digest_of_data, identify
-from recbole_sigma.data.preparation import prepare_data
+from recbole_sigma.data.metadata import DescribedDataset, describe, data_fingerprint, identify
+from recbole_sigma.data.splits import prepare_data
 
-__all__ = ["DescribedDataset", "create_dataset", "describe", "digest_of_data", "identify", "prepare_data"]
+__all__ = ["DescribedDataset", "create_dataset", "describe", "data_fingerprint", "identify", "prepare_data"]

@@ -12,7 +12,7 @@ import pandas as pd
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.tables import Columns, read_table, refuse_rows, to_numbers
 from recbole_sigma.errors import DataError
-from recbole_sigma.files import written_whole
+from recbole_sigma.safe_write import replace_file
 
 READ_AS_MISSING = frozenset(
     "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
@@ -95,7 +95,7 @@ def _check_name(name: str) -> None:
 def _write(path: str, columns: Columns, rating: str | None, title: str | None, folder: Path) -> Written:
     users, title_of_item, times, interactions = set(), {}, [], 0
     inter, item_file = (folder / f"{folder.name}.{suffix}" for suffix in ("inter", "item"))
-    with written_whole(inter) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    with replace_file(inter) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write("user_id:token\titem_id:token\ttimestamp:float" + "\trating:float" * (rating is not None) + "\n")
         for frame in read_table(path, columns):
             for name in (columns.user, columns.item):
@@ -122,7 +122,7 @@ def _write(path: str, columns: Columns, rating: str | None, title: str | None, f
 
 
 def _write_titles(path: Path, titles: dict[str, str]) -> None:
-    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write("item_id:token\ttitle:token\n")
         file.writelines(f"{_quoted(item)}\t{_quoted(' '.join(title.split()))}\n" for item, title in titles.items())
 

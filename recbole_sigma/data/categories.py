@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_sigma.data.item_file import column_types, item_file, read_item_column
-from recbole_sigma.errors import DataError
-from recbole_sigma.settings import nearest
+from recbole_sigma.errors import DataError, close_matches
 
 
 class ItemCategories(NamedTuple):
@@ -55,7 +54,7 @@ def _columns(path: str, item_field: str, config) -> tuple[str, str]:
     types = column_types(path, config)
     for name in (item_field, field):
         if name not in types:
-            close = nearest(name, types)
+            close = close_matches(name, types)
             raise DataError(
                 f"{path} has no column {name!r}; {wanted}; expected one of {', '.join(types)}"
                 + (f"; did you mean {close[0]}?" if close else "")

@@ -20,7 +20,7 @@ from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
 from recbole_sigma.data.categories import read_item_categories
-from recbole_sigma.data.columns import (
+from recbole_sigma.data.token_codes import (
     TokenCounts,
     ids_by_first_appearance,
     is_categorical,
@@ -28,10 +28,9 @@ from recbole_sigma.data.columns import (
     rows_within_counts,
 )
 from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
-from recbole_sigma.data.rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
+from recbole_sigma.data.target_rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
 from recbole_sigma.data.sequences import gather_padded
-from recbole_sigma.errors import DataError, RecBoleSigmaError
-from recbole_sigma.settings import nearest
+from recbole_sigma.errors import DataError, RecBoleSigmaError, close_matches
 
 READS_PADDED_ROWS = {"DIEN", "FEARec"}
 """Models of RecBole that read the padded rows of the whole data set at once."""
@@ -117,7 +116,7 @@ class OrderedDataset(Dataset):
     def _how_to_get_the_files(self, problem: str) -> str:
         folder = Path(self.dataset_path).parent
         present = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-        close = nearest(self.dataset_name, {*known_datasets(), *present} - {self.dataset_name}, 3)
+        close = close_matches(self.dataset_name, {*known_datasets(), *present} - {self.dataset_name}, 3)
         return (
             f"data set {self.dataset_name!r} cannot be loaded: {problem}"
             + (f"; did you mean {' or '.join(close)}?" if close else "")

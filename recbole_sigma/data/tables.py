@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, read_texts
-from recbole_sigma.errors import DataError
+from recbole_sigma.errors import DataError, close_matches
 from recbole_sigma.extras import require
-from recbole_sigma.settings import nearest
 
 ROWS = 2**18
 """Rows that are in memory at once."""
@@ -100,7 +99,7 @@ def refuse_rows(path: str, wrong: pd.Series, problem) -> None:
 def _require_columns(path: str, present: Sequence[str], columns: Columns) -> None:
     for name in columns.names():
         if name not in present:
-            close = nearest(name, present)
+            close = close_matches(name, present)
             other = next((mark for mark in ";\t|" if len(present) == 1 and mark in present[0]), None)
             raise DataError(
                 f"{path} has no column {name!r}; it has {', '.join(present) or 'none'}"

@@ -67,7 +67,7 @@ def top_items(
         torch.empty(len(users), k, dtype=dtype, device=users.device),
         torch.empty(len(users), k, dtype=torch.int64, device=users.device),
     )
-    with precision.full(users):
+    with precision.no_autocast(users):
         items = items.to(dtype)
         for rows in grid.rows:
             part = users[rows].to(dtype).transpose(0, 1)  # [K, b, D]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recbole_sigma import losses
 from recbole_sigma.layers.padded_packing import PaddedPacking
-from recbole_sigma.model.all_position import AllPositionRecommender
+from recbole_sigma.model.base import NextItemRecommender
 
 BATCHES = (1, 2, 7)
 """Numbers of histories that an exported model is compared with."""
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
     def __init__(self, model, scores: bool) -> None:
         super().__init__()
         self.model = model
-        self.any_length = isinstance(model, AllPositionRecommender)
+        self.any_length = isinstance(model, NextItemRecommender)
         self.output = "scores" if scores or not self.any_length else "user_vectors"
         self.max_length = model.max_seq_length
 

@@ -10,7 +10,7 @@ from recbole_sigma.errors import RecBoleSigmaError, RequestError
 from recbole_sigma.export import items, names, programs, readme
 from recbole_sigma.export.encoder import Encoder
 from recbole_sigma.export.weights import write_weights
-from recbole_sigma.files import filled_whole
+from recbole_sigma.safe_write import replace_folder
 from recbole_sigma.recommend import Recommender, load
 
 PROGRAMS = {"onnx": programs.write_onnx, "torch": programs.write_torch}
@@ -73,7 +73,7 @@ def export_checkpoint(
         raise RequestError(f"{folder} is a file; expected a folder to write to")
     if not overwrite and folder.exists() and any(folder.iterdir()):
         raise RequestError(f"{folder} is not empty; expected a new folder, or --overwrite to replace files in it")
-    with filled_whole(folder, obsolete=_earlier(folder)) as temporary:
+    with replace_folder(folder, obsolete=_earlier(folder)) as temporary:
         if format == "safetensors":
             write_weights(recommender.state, temporary)
             text, difference = readme.of_weights(recommender, own_class=model_class is not None), 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.export.names import DATA, MODEL, SETTINGS
 from recbole_sigma.extras import require

@@ -79,7 +79,7 @@ class InterestEncoder(nn.Module):
         Each item belongs to one category, drawn by straight-through Gumbel-softmax in training (Jang et al.,
         2016) and the most probable one otherwise; the GRU reads the items of a category in time order.
         """
-        with precision.full(items):
+        with precision.no_autocast(items):
             logits = self.category_logits(items)
             # a, [M, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
             probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0)

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from recbole_sigma import precision
 from recbole_sigma.layers.packing import Packing
-from recbole_sigma.model.all_position import AllPositionRecommender
+from recbole_sigma.model.base import NextItemRecommender
 
 
-class SASRecAP(AllPositionRecommender):
+class SASRecAP(NextItemRecommender):
     """SIGMA's deterministic part, as a baseline at equal training: one causal Transformer and a softmax over items.
 
     It has the input, blocks, loss and batches of SIGMA's sequence encoder. The original has absolute positions, other
@@ -43,7 +43,7 @@ class SASRecAP(AllPositionRecommender):
         """
         batch = self.training_batch(interaction)
         items = self.item_embedding(batch.items)
-        with precision.layers(items):
+        with precision.autocast_if_large(items):
             users = batch.select(self.encode(items, batch.packing))
         loss = self.item_loss(users, self.item_vectors[1:], batch.target, self.temperature, self.loss)
         return loss / (num_targets or len(batch.target))

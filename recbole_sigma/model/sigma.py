@@ -18,8 +18,8 @@ from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interest_context import InterestContext
 from recbole_sigma.layers.interests import InterestEncoder, Interests
 from recbole_sigma.layers.packing import Packing, TrainingBatch
-from recbole_sigma.model.all_position import AllPositionRecommender
-from recbole_sigma.settings import at_least, is_bool, more_than, number, one_of
+from recbole_sigma.model.base import NextItemRecommender
+from recbole_sigma.rules import at_least, is_bool, more_than, number, one_of
 
 
 class LossTerms(NamedTuple):
@@ -33,7 +33,7 @@ class LossTerms(NamedTuple):
     num_targets: int
 
 
-class SIGMA(AllPositionRecommender):
+class SIGMA(NextItemRecommender):
     """The complete model.
 
     Shapes: ``B`` sequences, ``M`` items and ``N`` targets of a batch, ``K`` interests, ``D`` hidden size, ``V`` items
@@ -42,7 +42,7 @@ class SIGMA(AllPositionRecommender):
 
     properties = "SIGMA"
     settings = {
-        **AllPositionRecommender.settings,
+        **NextItemRecommender.settings,
         "num_categories": at_least(1),
         "category_temperature": more_than(0),
         "interest_temperature": more_than(0),
@@ -125,7 +125,7 @@ class SIGMA(AllPositionRecommender):
         batch = self.training_batch(interaction)
         items, catalog = self.item_embedding(batch.items), self.item_vectors[1:]
         interests = prior = None
-        with precision.layers(items):
+        with precision.autocast_if_large(items):
             if self.has_interests:
                 interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
                 prior = self._prior_at_targets(*interests, batch)
@@ -140,14 +140,14 @@ class SIGMA(AllPositionRecommender):
             interest_ce = self.item_loss(
                 interest_users, catalog, batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
-            with precision.full(items):
+            with precision.no_autocast(items):
                 interest_kl = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
                 orthogonality = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
         if self.scorer == "sequence":
             sequence_ce = self.item_loss(
                 sequence_users, catalog, batch.target, self.temperature, self.loss
             )  # (13), (14)
-            with precision.full(items):
+            with precision.no_autocast(items):
                 sequence_kl = self._sequence_kl(*(batch.select(part) for part in (z, mean, log_var)), prior).sum()
 
         return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(batch.target))

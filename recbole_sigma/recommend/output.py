@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_sigma.data.tables import Columns
 from recbole_sigma.errors import RequestError
 from recbole_sigma.extras import require
-from recbole_sigma.files import written_whole
+from recbole_sigma.safe_write import replace_file
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.recommender import Batch, Recommendation, Recommender
 
@@ -64,7 +64,7 @@ def recommendations_written(
                 "another one: rename it"
             )
     with ExitStack() as stack:
-        target = sys.stdout if path is None else stack.enter_context(written_whole(path))
+        target = sys.stdout if path is None else stack.enter_context(replace_file(path))
         open_writer = _parquet_writer if kind == ".parquet" else _csv_writer
         write = stack.enter_context(open_writer(target))
         yield lambda batch: write(as_table(batch, catalog, columns))

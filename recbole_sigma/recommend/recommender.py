@@ -28,7 +28,7 @@ from recbole_sigma.recommend.interests import (
 from recbole_sigma.recommend.saved_model import SavedModel, load_model
 
 if TYPE_CHECKING:
-    from recbole_sigma.recommend.index import ApproximateRecommender
+    from recbole_sigma.recommend.search import ApproximateRecommender
 
 
 def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
@@ -270,7 +270,7 @@ class Recommender:
             MissingExtraError: faiss is not installed.
             RequestError: the kind is not known, or the model has no vectors of users and items.
         """
-        from recbole_sigma.recommend.index import ApproximateRecommender
+        from recbole_sigma.recommend.search import ApproximateRecommender
 
         if kind != "faiss":
             raise RequestError(f"kind is {kind!r}; expected 'faiss'")

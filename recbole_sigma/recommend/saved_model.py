@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from recbole.utils import ModelType
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.config import find_model
 from recbole_sigma.data import DescribedDataset
 from recbole_sigma.errors import CheckpointError, ConfigError, RequestError
-from recbole_sigma.settings import at_least
+from recbole_sigma.rules import at_least
 
 ALONE = {"benchmark_filename": None, "train_stage": "pretrain", "pre_model_path": None}
 """Settings with which models are built: of the last two S3Rec would read the file of an earlier stage, as a pickle."""

@@ -11,7 +11,7 @@ from recbole.utils import ModelType
 
 from recbole_sigma.data import create_dataset, identify
 from recbole_sigma.data.loaders import FullSortLoader
-from recbole_sigma.data.rows import TARGET_INDEX
+from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import DataError
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.recommend.interests import intensities

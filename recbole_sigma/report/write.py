@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recbole_sigma.errors import RecBoleSigmaError
-from recbole_sigma.files import written_whole
+from recbole_sigma.safe_write import replace_file
 from recbole_sigma.recommend import load
 from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
 from recbole_sigma.report.page import page
@@ -73,6 +73,6 @@ def write_report(
         settings(recommender),
     ]
     heading = f"{recommender.state['model']} on {recommender.state['config']['dataset']}"
-    with written_whole(output) as temporary:
+    with replace_file(output) as temporary:
         temporary.write_text(page(heading, Path(recommender.path).name, sections), encoding="utf-8")
     return Written(Path(output), problem)

@@ -22,7 +22,7 @@ from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.evaluation import diversity as module
 from recbole_sigma.evaluation.diversity import bit_masks, diversity
 from recbole_sigma.model import SIGMA
-from recbole_sigma.trainer import trainer_class
+from recbole_sigma.training.trainer import trainer_class
 from tests.data.real import FOLDER, require
 from tests.memory import measured, reads_proc
 

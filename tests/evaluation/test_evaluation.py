@@ -10,7 +10,7 @@ from recbole.utils import get_trainer, init_seed
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, prepare_data
 from recbole_sigma.evaluation import collector, full_sort
-from recbole_sigma.trainer import trainer_class
+from recbole_sigma.training.trainer import trainer_class
 from tests.data.test_dataset import random_rows
 
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 10}

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import recbole_sigma
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.errors import CheckpointError, MissingExtraError, RequestError
 from recbole_sigma.export import export_checkpoint, exporting, load_weights

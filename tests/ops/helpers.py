@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
-from recbole_sigma.ops.interest_cross_entropy.candidates import draw_candidates
+from recbole_sigma.ops.interest_cross_entropy.negative_sampling import sample_negatives
 
 SEED = 5
 """Of the candidates."""
@@ -41,7 +41,7 @@ def probability(row, num_items, proposal):
 
 def draw(num_items, num_samples, proposal, device="cpu"):
     torch.manual_seed(SEED)
-    return draw_candidates(num_items, num_samples, proposal, torch.device(device))[0].tolist()
+    return sample_negatives(num_items, num_samples, proposal, torch.device(device))[0].tolist()
 
 
 def sampled_definition(interests, items, target, *, num_samples, proposal="uniform", temperature=1.0, reduce="max"):

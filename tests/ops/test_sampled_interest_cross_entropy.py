@@ -8,7 +8,7 @@ from scipy import stats
 
 from recbole_sigma.ops import sampled_interest_cross_entropy
 from recbole_sigma.ops.interest_cross_entropy import tiled
-from recbole_sigma.ops.interest_cross_entropy.candidates import PROPOSALS, draw_candidates, log_probability
+from recbole_sigma.ops.interest_cross_entropy.negative_sampling import PROPOSALS, sample_negatives, log_probability
 from tests.ops.helpers import (
     SEED,
     definition,
@@ -170,7 +170,7 @@ def test_probabilities_of_all_items_sum_to_one_and_are_those_of_the_proposal(num
 @pytest.mark.parametrize("num_items", [2, 50, 1_000])
 def test_items_are_drawn_with_their_probabilities(num_items, proposal):
     draws = 200_000
-    rows, _ = draw_candidates(num_items, draws, proposal, CPU)
+    rows, _ = sample_negatives(num_items, draws, proposal, CPU)
     counts = torch.bincount(rows, minlength=num_items)
     assert len(counts) == num_items
     expected = [draws * probability(row, num_items, proposal) for row in range(num_items)]
@@ -180,7 +180,7 @@ def test_items_are_drawn_with_their_probabilities(num_items, proposal):
 
 def test_draws_are_in_ascending_order_and_their_weights_count_them_all(proposal):
     num_items, num_samples = 30, 100
-    rows, log_weight = draw_candidates(num_items, num_samples, proposal, CPU)
+    rows, log_weight = sample_negatives(num_items, num_samples, proposal, CPU)
     assert rows.shape == log_weight.shape == (num_samples,)
     assert rows.tolist() == sorted(rows.tolist())
     weight = torch.zeros(num_items, dtype=torch.float64).index_add_(0, rows, log_weight.exp())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import recbole_sigma
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import CheckpointError, RequestError
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.model import SASRecAP

@@ -6,7 +6,8 @@ from glob import glob
 import pytest
 import torch
 
-from recbole_sigma import Config, checkpoint, load, trainer
+from recbole_sigma import Config, load
+from recbole_sigma.training import checkpoint, trainer
 from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.evaluation import rank_catalog

@@ -7,7 +7,7 @@ import torch
 from recbole_sigma import load
 from recbole_sigma.errors import DataError
 from recbole_sigma.recommend.interests import intensities, read_history
-from recbole_sigma.report.groups import quantile_groups
+from recbole_sigma.report.quantiles import quantile_groups
 from recbole_sigma.report.held_out import HeldOut, open_test_rows, rank_test_rows
 
 MODELS = {

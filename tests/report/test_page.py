@@ -5,12 +5,12 @@ from html import unescape
 
 import pytest
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.model import SASRecAP
 from recbole_sigma.report import write_report
-from recbole_sigma.settings import at_least
+from recbole_sigma.rules import at_least
 from tests.report.browser import started
 from tests.report.conftest import TITLES
 

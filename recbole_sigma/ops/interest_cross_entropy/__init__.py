@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recbole_sigma.ops.interest_cross_entropy import fused, naive, tiled
-from recbole_sigma.ops.interest_cross_entropy.candidates import PROPOSALS, draw_candidates
+from recbole_sigma.ops.interest_cross_entropy.negative_sampling import PROPOSALS, sample_negatives
 
 IMPLEMENTATIONS = ("auto", "naive", "tiled", "triton")
 REDUCTIONS = ("max", "sum")
@@ -89,7 +89,7 @@ def sampled_interest_cross_entropy(
         raise ValueError(f"proposal is {proposal!r}; expected one of {', '.join(PROPOSALS)}")
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; expected at least 1")
-    rows, log_weight = draw_candidates(len(items), num_samples, proposal, items.device)
+    rows, log_weight = sample_negatives(len(items), num_samples, proposal, items.device)
     place = torch.searchsorted(rows, target.contiguous()).clamp(max=num_samples - 1)
     excluded = torch.where(rows[place] == target, place, -1)
     return _loss(interests, items, target, items[rows], excluded, log_weight, temperature, impl, reduce)

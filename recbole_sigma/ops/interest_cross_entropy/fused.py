@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from recbole_sigma.ops.interest_cross_entropy.advantage import loss_and_share, own_gradient
+from recbole_sigma.ops.interest_cross_entropy.naive import loss_and_share, own_gradient
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MOST_INTERESTS = 64

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from recbole_sigma import precision
-from recbole_sigma.ops.interest_cross_entropy.advantage import loss_and_share, own_gradient
+from recbole_sigma.ops.interest_cross_entropy.naive import loss_and_share, own_gradient
 
 TILE_ITEMS = 1024
 """Least number of items of a tile."""
@@ -177,7 +177,7 @@ class _LossAgainstOthers(torch.autograd.Function):
         all_equal = ctx.held and bool((grad == grad[0]).all())  # held on CPUs alone: on a GPU this would wait for it
         anew = catalog.zero_gradients(of_interests and not ctx.held, of_items and not all_equal, loss.dtype)
         if any(gradient is not None for gradient in anew):
-            with precision.full(grad):  # the scores must be those of forward
+            with precision.no_autocast(grad):  # the scores must be those of forward
                 for rows in _slices(len(grad), catalog.tile_rows):
                     for tile in catalog.tiles(rows):
                         logits = catalog.logits(tile, loss.dtype)

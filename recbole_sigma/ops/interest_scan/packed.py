@@ -70,7 +70,7 @@ class _SoftSums(torch.autograd.Function):
     def backward(ctx, grad):
         items, probability, *reach = ctx.saved_tensors
         grad = suffix_sums(grad, reach)
-        with precision.full(grad):
+        with precision.no_autocast(grad):
             of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
             of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
         return of_items, of_probability, *(None,) * len(reach)

@@ -8,7 +8,7 @@ import numpy as np
 
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.figures import points_with_errors
-from recbole_sigma.report.groups import mean_and_error, quantile_groups
+from recbole_sigma.report.quantiles import mean_and_error, quantile_groups
 from recbole_sigma.report.held_out import HeldOut
 from recbole_sigma.report.html import Section, figure, missing, paragraph
 from recbole_sigma.report.palette import COLORS

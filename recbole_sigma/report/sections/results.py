@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recbole_sigma.comparison import evaluation_rule
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.report.groups import mean_and_error
+from recbole_sigma.report.quantiles import mean_and_error
 from recbole_sigma.report.held_out import HeldOut
 from recbole_sigma.report.html import Section, missing, paragraph, table
 

@@ -21,7 +21,7 @@ def identify(dataset) -> dict:
     return {"users": dataset.user_num - 1, "items": dataset.item_num - 1, "digest": digest.hexdigest()}
 
 
-def digest_of_data(dataset) -> str:
+def data_fingerprint(dataset) -> str:
     """Of the interactions of a data set, in their order, and of the tokens of users and items."""
     digest = hashlib.sha256(identify(dataset)["digest"].encode())
     rows = getattr(dataset, "interactions", dataset.inter_feat)

@@ -14,7 +14,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from recbole_sigma.checkpoint import to_plain
+from recbole_sigma.training.checkpoint import to_plain
 
 _BOOKKEEPING = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict", "history")
 _MODULE_KEYS = frozenset(vars(nn.Module()))

@@ -126,7 +126,7 @@ class ApproximateRecommender(Recommender):
         """The best candidates of users ``[b, K, D]``, the first of which has this row among the pairs, on the CPU."""
         found = self._index.search(users.flatten(0, 1).cpu(), count)
         items = (1 + found.view(len(users), -1)).sort(1).values  # [b, C], 0 where nothing was found
-        with precision.full(users):
+        with precision.no_autocast(users):
             vectors = self._item_vectors[items.to(self.device)]
             scores = (users @ vectors.transpose(1, 2)).amax(1).cpu()
         row = torch.arange(first_row, first_row + len(users)).unsqueeze(1)

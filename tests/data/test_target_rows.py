@@ -8,7 +8,7 @@ import pytest
 import torch
 from recbole.data.interaction import Interaction
 
-from recbole_sigma.data.rows import HistoryLength, TargetIndex, TargetRows
+from recbole_sigma.data.target_rows import HistoryLength, TargetIndex, TargetRows
 
 USER = torch.tensor([1, 1, 1, 2, 2, 4, 4, 4, 4])
 ITEM = torch.arange(10, 19)

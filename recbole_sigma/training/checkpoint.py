@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 
 from recbole_sigma.errors import CheckpointError
-from recbole_sigma.files import written_whole
+from recbole_sigma.safe_write import replace_file
 
 FORMAT = 2
 PARTS = {
@@ -34,7 +34,7 @@ def save(state: dict, path: str | os.PathLike) -> None:
         CheckpointError: the file cannot be written; an older one of this name is untouched.
     """
     try:
-        with written_whole(path) as temporary, open(temporary, "wb") as file:
+        with replace_file(path) as temporary, open(temporary, "wb") as file:
             torch.save(to_plain({"format": FORMAT, **state}), file)
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_sigma import checkpoint, run_recbole_sigma
+from recbole_sigma import run_recbole_sigma
+from recbole_sigma.training import checkpoint
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, describe, prepare_data
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.model import SIGMA
-from recbole_sigma.trainer import SafeTrainer, trainer_class
+from recbole_sigma.training.trainer import ResumableTrainer, trainer_class
 
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
 
@@ -156,7 +157,7 @@ def test_a_loss_that_is_infinite_from_the_start_leaves_no_checkpoint(make, monke
 def test_a_saved_model_gives_the_same_results(make, model):
     """Trainers of every kind save their model and load it again, arrays and sparse matrices included."""
     trainer, (train, valid, test) = make(model, epochs=1)
-    assert isinstance(trainer, SafeTrainer)
+    assert isinstance(trainer, ResumableTrainer)
     trainer.fit(train, valid, verbose=False)
     expected = trainer.evaluate(test, load_best_model=False)
     other, (_, _, test) = make(model, epochs=1)

@@ -9,7 +9,7 @@ import torch
 import recbole_sigma
 from recbole_sigma import run_recbole_sigma
 from recbole_sigma.errors import MissingExtraError, RequestError
-from recbole_sigma.recommend.index import ProductIndex
+from recbole_sigma.recommend.search import ProductIndex
 
 NUM_ITEMS = 4_000
 D = 16

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from recbole_sigma.files import written_whole
+from recbole_sigma.safe_write import replace_file
 
 
 def write(path, text):
-    with written_whole(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_text(text)
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_file_is_left_alone(tmp_path, kind):
 
 def test_an_exception_leaves_the_older_file_and_nothing_else(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(RuntimeError), written_whole(tmp_path / "a") as temporary:
+    with pytest.raises(RuntimeError), replace_file(tmp_path / "a") as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert (tmp_path / "a").read_text() == "old" and os.listdir(tmp_path) == ["a"]

@@ -21,7 +21,7 @@ UMASK = _umask()
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+def replace_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to, which takes its place at the end of the context.
 
     It is flushed to the disk before that, and has the permissions of an older file, which is untouched if the context
@@ -63,7 +63,7 @@ def _errors_named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def filled_whole(folder: str | os.PathLike, obsolete: Iterable[str] = ()) -> Iterator[Path]:
+def replace_folder(folder: str | os.PathLike, obsolete: Iterable[str] = ()) -> Iterator[Path]:
     """A temporary folder beside ``folder`` to fill with files, which takes its place at the end of the context.
 
     The files are flushed to the disk before that. If the context ends in an exception, ``folder`` is as it was. A new

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import CheckpointError
 
 
@@ -211,7 +211,7 @@ def test_a_process_killed_while_saving_leaves_the_older_checkpoint_whole(tmp_pat
     before = path.read_bytes()
     program = (
         "import os, signal, sys, torch\n"
-        "from recbole_sigma import checkpoint\n"
+        "from recbole_sigma.training import checkpoint\n"
         "def save(obj, file):\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "torch.save = save\n"

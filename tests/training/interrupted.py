@@ -17,23 +17,24 @@ from pathlib import Path
 import torch
 import torch._dynamo  # by every optimizer, which takes longer than a run of the toy data
 
-from recbole_sigma import checkpoint, files, run_recbole_sigma
+from recbole_sigma import run_recbole_sigma, safe_write
+from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.resume import UnfinishedRun
-from recbole_sigma.trainer import SafeTrainer
+from recbole_sigma.training.resume import UnfinishedRun
+from recbole_sigma.training.trainer import ResumableTrainer
 
 TIMEOUT = 120
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.interrupted"])
+PROCESSES.set_forkserver_preload(["tests.training.interrupted"])
 
 MOMENTS = {
-    "in the first epoch": (SafeTrainer, "_check_nan", 2),
-    "in a later epoch": (SafeTrainer, "_check_nan", 13),
-    "before validation": (SafeTrainer, "_valid_epoch", 2),
-    "during validation": (SafeTrainer, "_full_sort_batch_eval", 3),
-    "before a file takes the other's place": (files.os, "replace", 3),
-    "before the test": (SafeTrainer, "load_model", 1),
+    "in the first epoch": (ResumableTrainer, "_check_nan", 2),
+    "in a later epoch": (ResumableTrainer, "_check_nan", 13),
+    "before validation": (ResumableTrainer, "_valid_epoch", 2),
+    "during validation": (ResumableTrainer, "_full_sort_batch_eval", 3),
+    "before a file takes the other's place": (safe_write.os, "replace", 3),
+    "before the test": (ResumableTrainer, "load_model", 1),
     "before the results are put into the checkpoint": (checkpoint, "add", 1),
     "before the state is removed": (UnfinishedRun, "remove", 1),
 }
@@ -73,7 +74,7 @@ def _die_writing(number):
 
 def _keep_final_state():
     """All of the state after the training, in ``final.pt``."""
-    fit = SafeTrainer.fit
+    fit = ResumableTrainer.fit
 
     def keeping(self, *args, **kwargs):
         result = fit(self, *args, **kwargs)
@@ -81,7 +82,7 @@ def _keep_final_state():
         torch.save(state, "final.pt")
         return result
 
-    SafeTrainer.fit = keeping
+    ResumableTrainer.fit = keeping
 
 
 def _run(folder, model, settings, moment, save_seconds):
@@ -93,7 +94,7 @@ def _run(folder, model, settings, moment, save_seconds):
     elif moment is not None:
         _die_at(*MOMENTS[moment])
     if save_seconds is not None:
-        sys.modules["recbole_sigma.trainer"].SAVE_SECONDS = save_seconds
+        sys.modules["recbole_sigma.training.trainer"].SAVE_SECONDS = save_seconds
     result = run_recbole_sigma(model, "toy", config_dict=settings)
     Path("result.json").write_text(json.dumps(result))
 

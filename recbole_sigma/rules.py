@@ -5,10 +5,9 @@ A model declares its own as ``settings = {"num_categories": at_least(1), "positi
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Callable
@@ -229,9 +228,3 @@ def check_settings(rules: Mapping[str, Rule], config: Any) -> None:
     """Check ``config[key]`` against the rule of every key; RecBole's Config will do as well as a dict."""
     for key, rule in rules.items():
         rule.check(key, config[key])
-
-
-def nearest(word: Any, known: Iterable[str], count: int = 1) -> list[str]:
-    """The names most like ``word``, whatever their case; none if nothing is alike."""
-    by_lower = {name.lower(): name for name in sorted(known)}
-    return [by_lower[name] for name in difflib.get_close_matches(str(word).lower(), by_lower, count)]

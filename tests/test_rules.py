@@ -6,7 +6,7 @@ import re
 import pytest
 
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.settings import (
+from recbole_sigma.rules import (
     any_of,
     at_least,
     check_settings,
@@ -16,7 +16,6 @@ from recbole_sigma.settings import (
     list_of,
     mapping_to,
     more_than,
-    nearest,
     number,
     one_of,
     optional,
@@ -143,10 +142,3 @@ def test_rules_that_hold_for_every_model(key, right, wrong, default):
 @pytest.mark.parametrize("key, default", [("lgb_params", {"a": []}), ("mlp_hidden_size", [8]), ("beta", None)])
 def test_no_rule_where_the_default_says_nothing(key, default):
     assert rule_for(key, default, default) is None
-
-
-def test_nearest_ignores_case_and_keeps_the_spelling():
-    assert nearest("sasrec", ["SASRec", "BPR"]) == ["SASRec"]
-    assert nearest("zzz", ["SASRec", "BPR"]) == []
-    assert nearest("sasrec", ["SASRec", "SASRecF", "BPR"], 2) == ["SASRec", "SASRecF"]
-    assert nearest(3, ["SASRec"]) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from recbole.utils import (
     training_arguments,
 )
 
-from recbole_sigma.config.reading import own_folder, read_own, read_yaml
-from recbole_sigma.errors import ConfigError
-from recbole_sigma.settings import nearest
+from recbole_sigma.defaults import own_folder, read_own, read_yaml
+from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
 
 _RECBOLE = Path(recbole.__file__).parent
 
@@ -57,7 +55,7 @@ def find_model(name: Any) -> type:
     if name in MODELS:
         return MODELS[name]
     if name not in _recbole_models():
-        close = nearest(name, known_models(), 3)
+        close = close_matches(name, known_models(), 3)
         raise ConfigError(f"model {name!r} is not known{did_you_mean(close)}")
     try:
         return get_model(name)
@@ -155,10 +153,6 @@ def owners(key: Any) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more models" if len(names) > 3 else "")
 
 
-def did_you_mean(names: Sequence[str]) -> str:
-    return f"; did you mean {' or '.join(names)}?" if names else ""
-
-
 @cache
 def known_datasets() -> frozenset[str]:
     """Names of the data sets that RecBole downloads or the plugin has settings for."""
@@ -167,10 +161,3 @@ def known_datasets() -> frozenset[str]:
         path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml")
     )
     return frozenset({*downloads, *own})
-
-
-def fill_defaults(config: Any, model: str) -> None:
-    """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
-    for key, value in read_own("properties", "model", model).items():
-        if key not in config:
-            config[key] = value

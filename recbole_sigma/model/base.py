@@ -10,16 +10,16 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_sigma import losses
-from recbole_sigma.config import fill_defaults
+from recbole_sigma.defaults import fill_defaults
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers.attention import CausalTransformer
 from recbole_sigma.layers.packing import Packing, TrainingBatch, pack
 from recbole_sigma.layers.sequence_input import SequenceInput
 from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
-from recbole_sigma.settings import at_least, check_settings, interval, is_bool, more_than, one_of
+from recbole_sigma.rules import at_least, check_settings, interval, is_bool, more_than, one_of
 
 
-class AllPositionRecommender(SequentialRecommender):
+class NextItemRecommender(SequentialRecommender):
     """A sequential model whose loss has a target at every position.
 
     Shapes: ``B`` sequences, ``T`` positions, ``M`` items and ``N`` targets of a batch, ``K`` user vectors, ``D`` hidden

@@ -16,7 +16,7 @@ class Interruption:
 
 
 @contextmanager
-def held_back(active: bool = True) -> Iterator[Interruption]:
+def defer_interrupt(active: bool = True) -> Iterator[Interruption]:
     """Note a first Ctrl-C within the context; a second one interrupts at once, as always.
 
     Only Python's own handler, in the main thread, is replaced. A Ctrl-C that the context did not act upon counts at its

@@ -10,7 +10,7 @@ from torch import Tensor
 PROPOSALS = ("uniform", "log-uniform")
 
 
-def draw_candidates(num_items: int, num_samples: int, proposal: str, device: torch.device) -> tuple[Tensor, Tensor]:
+def sample_negatives(num_items: int, num_samples: int, proposal: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """Draw with replacement from a distribution Q over the items, and correct for it.
 
     Returns:

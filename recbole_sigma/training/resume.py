@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import CheckpointError, ConfigError
-from recbole_sigma.locks import FileLock, looked_at
-from recbole_sigma.run_files import is_run_id
+from recbole_sigma.training.locks import FileLock, lock_probe
+from recbole_sigma.training.run_log import is_run_id
 from recbole_sigma.version import __version__
 
 PARTS = {"run_id": str, "config": dict, "data": str, "epoch": int, "random": dict, "bookkeeping": dict}
@@ -107,7 +107,7 @@ def find_unfinished(config) -> str | None:
     settings = config.plain_dict()
     others, going = [], []
     for path in _files(config, "lock"):
-        with looked_at(path) as is_going:
+        with lock_probe(path) as is_going:
             if not is_going and not path.with_suffix(".resume").exists():
                 _remove_half_written(folder, path.stem)
                 with suppress(PermissionError):  # Windows, where it is open
@@ -124,7 +124,7 @@ def find_unfinished(config) -> str | None:
         differing = sorted(
             key for key in (saved.keys() | settings.keys()) - UNRELATED if saved.get(key) != settings.get(key)
         )
-        with looked_at(path.with_suffix(".lock")) as is_going:
+        with lock_probe(path.with_suffix(".lock")) as is_going:
             has_ended = not path.exists()
         if has_ended:
             continue

@@ -9,7 +9,7 @@ from recbole.utils import ModelType
 from recbole_sigma.data.dataset import TARGET_INDEX
 from recbole_sigma.data.loaders import SeenItemsSampler, SequenceDataLoader, loader_class
 from recbole_sigma.errors import ConfigError, DataError
-from recbole_sigma.model.all_position import AllPositionRecommender
+from recbole_sigma.model.base import NextItemRecommender
 
 PHASES = ["train", "valid", "test"]
 
@@ -56,7 +56,7 @@ def prepare_data(config, dataset) -> tuple:
 
 
 def _train_loader(config, dataset, train_set, sampler):
-    if issubclass(config.model_class, AllPositionRecommender) and TARGET_INDEX in train_set.inter_feat:
+    if issubclass(config.model_class, NextItemRecommender) and TARGET_INDEX in train_set.inter_feat:
         return SequenceDataLoader(config, train_set, shuffle=config["shuffle"])
     loader = get_dataloader(config, "train")
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_sigma import checkpoint, run_recbole_sigma
+from recbole_sigma import run_recbole_sigma
+from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.config import Config
 from recbole_sigma.errors import CheckpointError, ConfigError
-from recbole_sigma.interruption import held_back
-from recbole_sigma.resume import UnfinishedRun, find_unfinished
-from recbole_sigma.trainer import SafeTrainer
-from tests.interrupted import (
+from recbole_sigma.training.interrupt import defer_interrupt
+from recbole_sigma.training.resume import UnfinishedRun, find_unfinished
+from recbole_sigma.training.trainer import ResumableTrainer
+from tests.training.interrupted import (
     MOMENTS,
     TIMEOUT,
     differences,
@@ -229,7 +230,7 @@ def stopped(toy_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def stop(error=Killed, **others):
-        validate = SafeTrainer._valid_epoch
+        validate = ResumableTrainer._valid_epoch
 
         def stops(self, *args, **kwargs):
             if self.epoch == 1:
@@ -237,7 +238,7 @@ def stopped(toy_path, tmp_path, monkeypatch):
             return validate(self, *args, **kwargs)
 
         with monkeypatch.context() as patch, pytest.raises(error):
-            patch.setattr(SafeTrainer, "_valid_epoch", stops)
+            patch.setattr(ResumableTrainer, "_valid_epoch", stops)
             run_recbole_sigma("SASRecAP", "toy", config_dict=settings(toy_path, "SASRecAP", **others))
         return max((tmp_path / "saved").glob("*.resume"), key=os.path.getmtime)
 
@@ -497,12 +498,12 @@ def test_a_disk_that_is_full_keeps_the_last_state_and_the_run_goes_on_once_there
 
 def test_a_first_ctrl_c_waits_and_a_second_one_does_not():
     with pytest.raises(KeyboardInterrupt):
-        with held_back() as interruption:
+        with defer_interrupt() as interruption:
             signal.raise_signal(signal.SIGINT)
             assert interruption.pressed
     reached = []
     with pytest.raises(KeyboardInterrupt):
-        with held_back():
+        with defer_interrupt():
             signal.raise_signal(signal.SIGINT)
             reached.append(1)
             signal.raise_signal(signal.SIGINT)
@@ -514,7 +515,7 @@ def test_a_first_ctrl_c_waits_and_a_second_one_does_not():
 def test_handlers_of_others_are_left_alone():
     mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with held_back() as interruption:
+        with defer_interrupt() as interruption:
             signal.raise_signal(signal.SIGINT)
         assert not interruption.pressed and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:

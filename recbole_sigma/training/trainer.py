@@ -21,17 +21,17 @@ from recbole.utils import get_trainer
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from recbole_sigma import checkpoint
+from recbole_sigma.training import checkpoint
 from recbole_sigma.config import model_keys
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import CheckpointError, ConfigError, TrainingError
 from recbole_sigma.evaluation import RankedItems, TopItemsCollector, rank_catalog
-from recbole_sigma.interruption import held_back
-from recbole_sigma.model.all_position import AllPositionRecommender
-from recbole_sigma.precision import products
-from recbole_sigma.resume import UnfinishedRun
-from recbole_sigma.run_files import new_run_id
-from recbole_sigma.training_state import TrainingState
+from recbole_sigma.training.interrupt import defer_interrupt
+from recbole_sigma.model.base import NextItemRecommender
+from recbole_sigma.precision import autocast
+from recbole_sigma.training.resume import UnfinishedRun
+from recbole_sigma.training.run_log import new_run_id
+from recbole_sigma.training.state import TrainingState
 
 SAVE_SECONDS = 300
 """Seconds of an epoch after which the state of training is saved in the middle of it."""
@@ -47,7 +47,7 @@ RESUMABLE = {
 """Trainers of RecBole whose runs, resumed, end in the tests as those that were not interrupted."""
 
 
-class SafeTrainer(Trainer):
+class ResumableTrainer(Trainer):
     """Mixed in front of the trainer that RecBole chooses for a model.
 
     Attributes:
@@ -56,7 +56,7 @@ class SafeTrainer(Trainer):
             validation, if there was one.
         has_checkpoint: whether this run has saved one.
         unfinished: where the state of training is kept, if it is, so that a run can be resumed.
-        data_digest: what a run that is resumed has to be trained on; see ``data.digest_of_data``.
+        data_fingerprint: what a run that is resumed has to be trained on; see ``data.data_fingerprint``.
     """
 
     def __init__(self, config, model):
@@ -76,7 +76,7 @@ class SafeTrainer(Trainer):
         self.has_checkpoint = False
         self.epoch = self.train_step = 0
         self.unfinished: UnfinishedRun | None = None
-        self.data_digest = None
+        self.data_fingerprint = None
         self.training_state: TrainingState | None = None
         self._resumed: dict | None = None
         self._losses: list[torch.Tensor] = []  # of the epoch's first batches, where a run goes on in the middle of it
@@ -86,7 +86,7 @@ class SafeTrainer(Trainer):
     @property
     def _is_own(self) -> bool:
         """Whether the model is one of the plugin's."""
-        return isinstance(self.model, AllPositionRecommender)
+        return isinstance(self.model, NextItemRecommender)
 
     def _build_optimizer(self, **kwargs):
         optimizer = super()._build_optimizer(**kwargs)
@@ -128,7 +128,7 @@ class SafeTrainer(Trainer):
             loader.batches(done), f"Train {self.epoch}", len(loader), initial=done, ncols=100, disable=not show_progress
         )
         is_kept = self.training_state is not None
-        with held_back(active=is_kept) as interruption:
+        with defer_interrupt(active=is_kept) as interruption:
             for batch in batches:
                 losses.append(self._optimize(batch, loader.targets_per_batch))
                 stops = interruption.pressed
@@ -144,7 +144,7 @@ class SafeTrainer(Trainer):
 
     def _optimize(self, batch, targets_per_batch):
         self.optimizer.zero_grad()
-        with products(self.config["precision"], self.device):
+        with autocast(self.config["precision"], self.device):
             loss = self.model.calculate_loss(batch, num_targets=targets_per_batch)
         if self.device.type == "cpu":  # for a loss on a GPU one would have to wait
             self._check_nan(loss)
@@ -202,7 +202,7 @@ class SafeTrainer(Trainer):
         """
         run_id, path = self.unfinished.run_id, self.unfinished.path
         state = self.unfinished.load()
-        if state["data"] != self.data_digest:
+        if state["data"] != self.data_fingerprint:
             raise CheckpointError(
                 f"the interactions are no longer those that {run_id} was trained on; expected the same files. Put them "
                 f"back, or delete {path} to begin a new run"
@@ -245,7 +245,7 @@ class SafeTrainer(Trainer):
         """Write all that the run needs to go on after the given batches of the epoch, of which these are the losses."""
         self.unfinished.save(
             {
-                "data": self.data_digest,
+                "data": self.data_fingerprint,
                 "epoch": self.epoch,
                 "order": self._order,
                 "losses": torch.stack(list(losses)).cpu() if losses else torch.zeros(0),
@@ -300,7 +300,7 @@ def can_resume(config) -> bool:
     return get_trainer(config["MODEL_TYPE"], config["model"]) in RESUMABLE
 
 
-def keeps_state(trainer: SafeTrainer) -> bool:
+def keeps_state(trainer: ResumableTrainer) -> bool:
     """Whether there is a state to keep: a single pass over the data begins again."""
     return can_resume(trainer.config) and not isinstance(trainer, TraditionalTrainer)
 
@@ -308,5 +308,5 @@ def keeps_state(trainer: SafeTrainer) -> bool:
 @cache
 def _safe(stock: type) -> type:
     if stock is Trainer:
-        return SafeTrainer
-    return type(stock.__name__, (SafeTrainer, stock), {})
+        return ResumableTrainer
+    return type(stock.__name__, (ResumableTrainer, stock), {})

@@ -63,7 +63,7 @@ class FileLock:
 
 
 @contextmanager
-def looked_at(path: str | os.PathLike) -> Iterator[bool]:
+def lock_probe(path: str | os.PathLike) -> Iterator[bool]:
     """Whether anybody has the lock on a file; if not, nobody gets it within the context, where no lock may be taken."""
     path = Path(path).resolve()
     with _guard:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from recbole_sigma.report.groups import mean_and_error, quantile_groups
+from recbole_sigma.report.quantiles import mean_and_error, quantile_groups
 
 
 @pytest.mark.parametrize("seed", range(20))

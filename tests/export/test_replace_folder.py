@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from recbole_sigma import files
-from recbole_sigma.files import filled_whole
+from recbole_sigma import safe_write
+from recbole_sigma.safe_write import replace_folder
 
 
 def fill(folder, text="new", **more):
-    with filled_whole(folder, **more) as temporary:
+    with replace_folder(folder, **more) as temporary:
         for name in "abc":
             (temporary / name).write_text(text)
 
@@ -30,7 +30,7 @@ def stops_at_the_second(monkeypatch):
             raise OSError("no space left")
         replace(*args)
 
-    monkeypatch.setattr(files.os, "replace", failing)
+    monkeypatch.setattr(safe_write.os, "replace", failing)
     return done
 
 
@@ -62,7 +62,7 @@ def test_in_a_folder_that_is_there_files_are_whole_and_others_stay(tmp_path, sto
 def test_obsolete_files_go_when_the_new_ones_are_complete(tmp_path):
     (tmp_path / "x").write_text("old")
     (tmp_path / "y").write_text("old")
-    with pytest.raises(KeyboardInterrupt), filled_whole(tmp_path, obsolete=["x"]):
+    with pytest.raises(KeyboardInterrupt), replace_folder(tmp_path, obsolete=["x"]):
         raise KeyboardInterrupt
     assert content(tmp_path) == {"x": "old", "y": "old"}
     fill(tmp_path, obsolete=["x", "not there"])

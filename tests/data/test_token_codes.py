@@ -8,7 +8,7 @@ import pytest
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType
 
-from recbole_sigma.data import columns
+from recbole_sigma.data import token_codes
 from recbole_sigma.data.dataset import OrderedDataset
 from recbole_sigma.errors import DataError
 
@@ -32,7 +32,7 @@ def part_of_a_dataset(kind, **attributes):
 @pytest.mark.parametrize("rows", [3, 7, 1000])
 @pytest.mark.parametrize("line_end, last", [("\n", "\n"), ("\r\n", ""), ("\n", "\n\n\n")])
 def test_columns_are_what_pandas_reads(tmp_path, monkeypatch, rows, line_end, last):
-    monkeypatch.setattr(columns, "ROWS", rows)
+    monkeypatch.setattr(token_codes, "ROWS", rows)
     generator = np.random.default_rng(rows)
     table = [["user_id:token", "x:float", "words:token_seq", "item_id:token"]]
     for user, item in zip(random_tokens(generator, "u", 50, 9, 0.1), random_tokens(generator, "", 50, 20, 0.1)):
@@ -42,11 +42,11 @@ def test_columns_are_what_pandas_reads(tmp_path, monkeypatch, rows, line_end, la
     path.write_bytes((line_end.join("\t".join(row) for row in table) + last).encode())
     settings = {"delimiter": "\t", "usecols": table[0][:2] + table[0][3:], "engine": "c"}
     settings["dtype"] = {name: float if name == "x:float" else str for name in settings["usecols"]}
-    frame, expected = columns.read_columns(pd.read_csv, path, **settings), pd.read_csv(path, **settings)
+    frame, expected = token_codes.read_columns(pd.read_csv, path, **settings), pd.read_csv(path, **settings)
     assert list(frame) == list(expected) and len(frame) == 50 and frame.index.equals(expected.index)
     np.testing.assert_array_equal(frame["x:float"], expected["x:float"])
     for name in ("user_id:token", "item_id:token"):
-        assert columns.is_categorical(frame[name])
+        assert token_codes.is_categorical(frame[name])
         pd.testing.assert_series_equal(frame[name].astype(object), expected[name].astype(object))
 
 
@@ -54,7 +54,7 @@ def test_a_file_without_rows_has_columns(tmp_path):
     path = tmp_path / "toy.inter"
     path.write_text("user_id:token\tx:float\n")
     dtype = {"user_id:token": str, "x:float": float}
-    frame = columns.read_columns(pd.read_csv, path, dtype=dtype, delimiter="\t")
+    frame = token_codes.read_columns(pd.read_csv, path, dtype=dtype, delimiter="\t")
     assert list(frame) == list(dtype) and frame.empty
 
 

@@ -1,0 +1,61 @@
+"""The YAML files that the plugin ships: defaults of models and data sets."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class Loader(yaml.SafeLoader):
+    """Plain data only: RecBole's floats (``1e-4``), and no dates."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"""(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?
+             |[-+]?\d[\d_]*[eE][-+]?\d+
+             |[-+]?\.\d[\d_]*(?:[eE][-+]?\d+)?
+             |[-+]?\.(?:inf|Inf|INF)
+             |\.(?:nan|NaN|NAN))$""",
+        re.X,
+    ),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Any) -> dict[str, Any]:
+    """A file that RecBole or the plugin ships; nothing if there is none."""
+    return (yaml.load(path.read_text(encoding="utf-8"), Loader=Loader) or {}) if path.is_file() else {}
+
+
+def own_folder(folder: str) -> Any:
+    """``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
+    try:
+        return files(f"recbole_sigma.{folder}")
+    except ModuleNotFoundError:
+        return Path(__file__).parents[1] / folder
+
+
+def read_own(folder: str, *names: str) -> dict[str, Any]:
+    *folders, name = names
+    path = own_folder(folder)
+    for part in folders:
+        path = path / part
+    return read_yaml(path / f"{name}.yaml")
+
+
+def fill_defaults(config: Any, model: str) -> None:
+    """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
+    for key, value in read_own("properties", "model", model).items():
+        if key not in config:
+            config[key] = value

@@ -1,0 +1,1 @@
+"""Training that can be stopped and resumed: the trainer and its parts, checkpoints, locks and logs."""
