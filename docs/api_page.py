@@ -21,8 +21,8 @@ PUBLIC = {
         "recbole_sigma.run_recbole_sigma",
         "recbole_sigma.compare_models",
         "recbole_sigma.Config",
-        "recbole_sigma.quick_start.prepare",
-        "recbole_sigma.quick_start.Prepared",
+        "recbole_sigma.quick_start.build_run",
+        "recbole_sigma.quick_start.RunParts",
     ],
     "Using what was trained": [
         "recbole_sigma.load",
@@ -38,7 +38,7 @@ PUBLIC = {
     ],
     "Data": [
         "recbole_sigma.data.create_dataset",
-        "recbole_sigma.data.prepare_data",
+        "recbole_sigma.data.create_loaders",
         "recbole_sigma.data.describe",
         "recbole_sigma.data.tables.read_table",
         "recbole_sigma.data.tables.Columns",

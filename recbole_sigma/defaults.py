@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,14 @@ def read_own(folder: str, *names: str) -> dict[str, Any]:
     return read_yaml(path / f"{name}.yaml")
 
 
-def fill_defaults(config: Any, model: str) -> None:
-    """Give a Config of stock RecBole the settings in the plugin's file of a model that it lacks."""
-    for key, value in read_own("properties", "model", model).items():
+def next_item_defaults(properties: str | None) -> dict[str, Any]:
+    """Defaults of a next-item model of the plugin: those of all of them, and its own file in properties/model/."""
+    own = read_own("properties", "model", properties) if properties else {}
+    return {**read_own("properties", "next_item"), **own}
+
+
+def fill_defaults(config: Any, defaults: Mapping[str, Any]) -> None:
+    """Give a Config of stock RecBole the settings that it lacks."""
+    for key, value in defaults.items():
         if key not in config:
             config[key] = value

@@ -1,6 +1,7 @@
 """Loss terms of Gaussian and mixture VAEs, as pure functions on tensors.
 
-Equation numbers are those of SIGMA (Li et al., DASFAA 2025). ``N`` positions, ``K`` components or interests,
+They run in the type of their arguments, also inside autocast. Equation numbers are those of SIGMA (Li et al.,
+DASFAA 2025). ``N`` positions, ``K`` components or interests,
 ``D`` dimensions, ``V`` items.
 """
 
@@ -13,7 +14,10 @@ from torch import Tensor
 from torch.linalg import vecdot
 from torch.nn import functional as F
 
+from recbole_sigma.precision import without_autocast
 
+
+@without_autocast
 def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL of N(mean, exp(log_var)) from N(0, I) in nats, summed over dimensions, as (7) with its factor 1/2.
 
@@ -26,6 +30,7 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * ((log_var.expm1() - log_var).sum(-1) + vecdot(mean, mean))
 
 
+@without_autocast
 def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """Log-density of the diagonal Gaussian N(mean, exp(log_var)) at z.
 
@@ -39,6 +44,7 @@ def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     return -0.5 * (vecdot(error, error) + log_var.sum(-1) + mean.shape[-1] * math.log(2 * math.pi))
 
 
+@without_autocast
 def mixture_log_prob(z: Tensor, weights: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """Log-density of the Gaussian mixture (10), by log-sum-exp in float32 or wider.
 
@@ -56,6 +62,7 @@ def mixture_log_prob(z: Tensor, weights: Tensor, mean: Tensor, log_var: Tensor) 
     return torch.logsumexp(log_weights + gaussian_log_prob(z.unsqueeze(-2), mean, log_var), dim=-1)
 
 
+@without_autocast
 def mixture_kl(
     z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor, component_mean: Tensor, component_log_var: Tensor
 ) -> Tensor:
@@ -73,6 +80,7 @@ def mixture_kl(
     return posterior - mixture_log_prob(z, weights, component_mean, component_log_var)
 
 
+@without_autocast
 def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
     """Constraint (4) on the category embeddings, whose rows are L2-normalised first.
 

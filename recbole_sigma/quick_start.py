@@ -9,7 +9,7 @@ from recbole.utils import init_seed
 
 from recbole_sigma.training import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, describe, data_fingerprint, prepare_data
+from recbole_sigma.data import create_dataset, describe, data_fingerprint, create_loaders
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.training.resume import UnfinishedRun, find_unfinished
 from recbole_sigma.training.run_log import new_run_id, run_log
@@ -44,7 +44,7 @@ def run_recbole_sigma(
     return run(Config(model, dataset, config_file_list, config_dict), saved)
 
 
-class Prepared(NamedTuple):
+class RunParts(NamedTuple):
     """What a run consists of: RecBole's data set, the loaders (one of no rows is false), the model and its trainer."""
 
     dataset: Any
@@ -55,7 +55,7 @@ class Prepared(NamedTuple):
     trainer: Any
 
 
-def prepare(config: Config) -> Prepared:
+def build_run(config: Config) -> RunParts:
     """Everything up to the first step of training, from the seed of the configuration.
 
     Args:
@@ -75,7 +75,7 @@ def prepare(config: Config) -> Prepared:
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     logger.info(dataset)
-    loaders = prepare_data(config, dataset)
+    loaders = create_loaders(config, dataset)
 
     init_seed(config["seed"], config["reproducibility"])  # whatever the data drew
     model = config.model_class(config, loaders[0].dataset).to(config["device"])
@@ -83,9 +83,9 @@ def prepare(config: Config) -> Prepared:
     logger.info(f"{config['model']}: {num_parameters(model):,} parameters, on {config['device']}")
 
     trainer = trainer_class(config)(config, model)
-    trainer.catalog = describe(dataset, loaders[0].dataset)
+    trainer.metadata = describe(dataset, loaders[0].dataset)
     trainer.eval_collector.data_collect(loaders[0])  # for metrics that count, in runs that do not train
-    return Prepared(dataset, *loaders, model, trainer)
+    return RunParts(dataset, *loaders, model, trainer)
 
 
 def run(config: Config, saved: bool = True) -> dict:
@@ -99,12 +99,12 @@ def run(config: Config, saved: bool = True) -> dict:
         logger.info(config, extra={"file_only": True})
         if config["resume"] and not unfinished:
             logger.info(f"{config['checkpoint_dir']} has no unfinished run to resume: begin with the first epoch")
-        prepared = prepare(config)
-        model, trainer = prepared.model, prepared.trainer
+        parts = build_run(config)
+        model, trainer = parts.model, parts.trainer
         if trains and saved and keeps_state(trainer):
-            valid_result, test_result = _train_resumably(config, prepared, settings, unfinished is not None)
+            valid_result, test_result = _train_resumably(config, parts, settings, unfinished is not None)
         else:
-            valid_result, test_result = _train_and_test(config, prepared, trains, trains and saved)
+            valid_result, test_result = _train_and_test(config, parts, trains, trains and saved)
         logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
 
@@ -140,16 +140,16 @@ def _unfinished(config: Config, is_saved: bool) -> str | None:
 
 
 def _train_resumably(
-    config: Config, prepared: Prepared, settings: dict, resumes: bool
+    config: Config, parts: RunParts, settings: dict, resumes: bool
 ) -> tuple[dict | None, dict | None]:
     """Train and test, with the state of training on the disk until all of it is done."""
-    trainer = prepared.trainer
+    trainer = parts.trainer
     with UnfinishedRun(config["checkpoint_dir"], config["run_id"], settings) as unfinished:
-        trainer.unfinished, trainer.data_fingerprint = unfinished, data_fingerprint(prepared.dataset)
+        trainer.unfinished, trainer.data_fingerprint = unfinished, data_fingerprint(parts.dataset)
         if resumes:
             trainer.resume()
         try:
-            results = _train_and_test(config, prepared, trains=True, saved=True)
+            results = _train_and_test(config, parts, trains=True, saved=True)
         except KeyboardInterrupt:
             if unfinished.path.exists():
                 raise KeyboardInterrupt(
@@ -160,17 +160,17 @@ def _train_resumably(
     return results
 
 
-def _train_and_test(config: Config, prepared: Prepared, trains: bool, saved: bool) -> tuple[dict | None, dict | None]:
+def _train_and_test(config: Config, parts: RunParts, trains: bool, saved: bool) -> tuple[dict | None, dict | None]:
     """The results of validation and of the test."""
-    trainer, show_progress = prepared.trainer, config["show_progress"]
+    trainer, show_progress = parts.trainer, config["show_progress"]
     if trains:
         _, valid_result = trainer.fit(
-            prepared.train_data, prepared.valid_data, saved=saved, show_progress=show_progress
+            parts.train_data, parts.valid_data, saved=saved, show_progress=show_progress
         )
     else:
         trainer.load_model(config["checkpoint"])
-        valid_result = trainer.evaluate(prepared.valid_data, load_best_model=False, show_progress=show_progress)
-    test_result = trainer.evaluate(prepared.test_data, load_best_model=saved, show_progress=show_progress)
+        valid_result = trainer.evaluate(parts.valid_data, load_best_model=False, show_progress=show_progress)
+    test_result = trainer.evaluate(parts.test_data, load_best_model=saved, show_progress=show_progress)
     valid_result, test_result = _floats(valid_result), _floats(test_result)
     if saved:
         checkpoint.add(

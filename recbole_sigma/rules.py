@@ -228,3 +228,9 @@ def check_settings(rules: Mapping[str, Rule], config: Any) -> None:
     """Check ``config[key]`` against the rule of every key; RecBole's Config will do as well as a dict."""
     for key, rule in rules.items():
         rule.check(key, config[key])
+
+
+def check_multiple(key: str, value: int, of_key: str, of: int) -> None:
+    """Raise ConfigError unless the integer setting ``key`` is a multiple of the setting ``of_key``."""
+    if value % of:
+        raise ConfigError(f"{key} is {value}; expected a multiple of {of_key} = {of}")

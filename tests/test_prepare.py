@@ -44,7 +44,7 @@ def test_a_table_becomes_a_model_by_the_command_that_is_printed(shop, capsys):
     assert program == "recbole-sigma"
     assert main([*words, *FAST]) == 0
     path = capsys.readouterr().out.split("checkpoint: ")[1].split()[0]
-    catalog = checkpoint.load(path)["catalog"]
+    catalog = checkpoint.load(path)["metadata"]
     assert set(catalog["tokens"]["user_id"]) == {"[PAD]", *users}
     assert set(catalog["tokens"]["item_id"]) == {"[PAD]", *items}
     assert all(

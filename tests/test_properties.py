@@ -23,7 +23,7 @@ def test_a_model_reads_what_its_file_declares_and_nothing_else(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_setting_of_a_model_has_a_rule_and_a_default_that_follows_it(model):
     declared = read_own("properties", "model", model)
-    rules = MODELS[model].settings
+    rules = MODELS[model].rules
     assert set(declared) - core_keys() == set(rules)
     for key, rule in rules.items():
         rule.check(key, declared[key])

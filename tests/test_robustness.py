@@ -28,7 +28,7 @@ from recbole_sigma.data.tables import Columns, read_table
 from recbole_sigma.data.titles import read_item_titles
 from recbole_sigma.errors import CheckpointError, RecBoleSigmaError
 from recbole_sigma.model import SIGMA
-from recbole_sigma.quick_start import prepare
+from recbole_sigma.quick_start import build_run
 
 FEW, MORE = settings(max_examples=60), settings(max_examples=150)
 
@@ -235,7 +235,7 @@ def state(**parts):
     return {
         "model": "M",
         "config": {"seed": 1},
-        "catalog": {"users": 1, "items": 1, "digest": "x", "titles": np.array(["a", "b"], dtype=object)},
+        "metadata": {"users": 1, "items": 1, "digest": "x", "titles": np.array(["a", "b"], dtype=object)},
         "state_dict": {"weight": torch.ones(1, 2), "bias": torch.ones(1)},
         "other_parameter": {"array": np.arange(3), "matrix": sparse.eye(2, format="csr")},
         **parts,

@@ -23,7 +23,7 @@ from benchmarks.paper.plan import Run
 from benchmarks.paper.ranks import encode, evaluate_with_ranks
 from recbole_sigma.config import Config
 from recbole_sigma.data import identify
-from recbole_sigma.quick_start import prepare, run
+from recbole_sigma.quick_start import build_run, run
 
 RULES = {"seen_removed": True, "seen_ranked": False}
 """Names of the rules in a record, and ``remove_seen`` of each."""
@@ -51,10 +51,10 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
     rules, ranks = {}, {}
     for rule, remove_seen in RULES.items():
         again = configure(remove_seen=remove_seen, metric_decimal_place=DECIMAL_PLACES)
-        prepared = prepare(again)
-        prepared.trainer.load_model(result["checkpoint"])
-        valid, _ = evaluate_with_ranks(prepared.trainer, prepared.valid_data)
-        test, ranks[rule] = evaluate_with_ranks(prepared.trainer, prepared.test_data)
+        parts = build_run(again)
+        parts.trainer.load_model(result["checkpoint"])
+        valid, _ = evaluate_with_ranks(parts.trainer, parts.valid_data)
+        test, ranks[rule] = evaluate_with_ranks(parts.trainer, parts.test_data)
         rules[rule] = {"valid": valid, "test": test}
     return {
         **Run(label, model, dataset, seed, given, settings).described(),
@@ -64,7 +64,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
         "seconds_per_epoch": round(result["seconds_per_epoch"], 3),
         "parameters": result["parameters"],
         **rules,
-        "catalog": identify(prepared.dataset),
+        "catalog": identify(parts.dataset),
         "versions": code,
         "machine": describe_machine(),
         "settings": settings,

@@ -16,9 +16,9 @@ from recbole.data import data_preparation as prepare_recbole
 
 from benchmarks.speed.measuring import high_water_mark
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, create_loaders
 
-LOADERS = {"recbole_sigma": (create_dataset, prepare_data), "recbole": (create_recbole, prepare_recbole)}
+LOADERS = {"recbole_sigma": (create_dataset, create_loaders), "recbole": (create_recbole, prepare_recbole)}
 SETTINGS = {
     "user_inter_num_interval": "[5,inf)",
     "item_inter_num_interval": "[5,inf)",

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.speed.measuring import high_water_mark, matrix_rate
 from recbole_sigma.config import Config
 from recbole_sigma.defaults import read_own
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, create_loaders
 from recbole_sigma.precision import autocast
 from recbole_sigma.training.trainer import trainer_class
 
@@ -118,7 +118,7 @@ def _own(row: dict, dataset: str, settings: dict) -> tuple:
     config = Config(row["model"], dataset, config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
     data = create_dataset(config)
-    train, valid, _ = prepare_data(config, data)
+    train, valid, _ = create_loaders(config, data)
     model = config.model_class(config, train.dataset).to(config["device"])
     return trainer_class(config)(config, model), train, valid, round(train.targets_per_batch * len(train))
 

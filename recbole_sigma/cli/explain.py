@@ -53,7 +53,7 @@ def _show_interests(recommender, options: argparse.Namespace) -> None:
         print(f"  of the history: {_names(recommender, interest.items)}")
         print(f"  would like:     {_names(recommender, interest.nearest)}")
     print()
-    print_recommendation(recommender, history, explanation.recommendation, explanation.behind)
+    print_recommendation(recommender, history, explanation.recommendation, explanation.closest_interest)
 
 
 def _names(recommender, tokens: list[str]) -> str:

@@ -20,13 +20,14 @@ from recbole_sigma.config.keys import (
     declared_keys,
     find_model,
     known_keys,
+    own_defaults,
     owners,
-    properties_of,
 )
 from recbole_sigma.config.reading import overlay, parse, read_user_file, split_argv
 from recbole_sigma.defaults import Loader, read_own
 from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
-from recbole_sigma.rules import check_settings, list_of, number, rule_for
+from recbole_sigma.model.base import NextItemRecommender
+from recbole_sigma.rules import check_multiple, list_of, number, rule_for
 
 # RecBole trains these on labels and scores them by AUC; what the plugin says about ranking is not for them.
 _FOR_RANKING = ("eval_args", "metrics", "valid_metric", "val_interval")
@@ -130,7 +131,7 @@ class Config(RecBoleConfig):
         for layer in (
             read_own("properties", "overall"),
             read_own("properties", "sequential") if model_class.type == ModelType.SEQUENTIAL else {},
-            read_own("properties", "model", properties_of(model_class)),
+            own_defaults(model_class),
             read_own("dataset_configs", dataset),
         ):
             if model_class.type == ModelType.CONTEXT:
@@ -213,7 +214,7 @@ class Config(RecBoleConfig):
 
     def _check_values(self):
         defaults = self.internal_config_dict
-        own = getattr(self.model_class, "settings", {})
+        own = getattr(self.model_class, "rules", {})
         for key in sorted(self._flags):
             if not isinstance(defaults.get(key), bool):
                 raise ConfigError(f"--{key} has no value; expected --{key}=VALUE")
@@ -293,11 +294,11 @@ class Config(RecBoleConfig):
     def _check_model(self):
         final = self.final_config_dict
         hidden_size, n_heads = final.get("hidden_size"), final.get("n_heads")
-        check_settings(getattr(self.model_class, "settings", {}), self)
-        if hasattr(self.model_class, "check_combination"):
-            self.model_class.check_combination(self)
-        elif isinstance(hidden_size, int) and isinstance(n_heads, int) and hidden_size % n_heads:
-            raise ConfigError(f"hidden_size is {hidden_size}; expected a multiple of n_heads, which is {n_heads}")
+        if issubclass(self.model_class, NextItemRecommender):
+            self.model_class.check(self)
+            self.is_checked = True
+        elif isinstance(hidden_size, int) and isinstance(n_heads, int):
+            check_multiple("hidden_size", hidden_size, "n_heads", n_heads)
 
     # Device ----------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,10 @@ from recbole.utils import (
     training_arguments,
 )
 
-from recbole_sigma.defaults import own_folder, read_own, read_yaml
+from recbole_sigma.defaults import next_item_defaults, own_folder, read_own, read_yaml
 from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
+from recbole_sigma.model.base import NextItemRecommender
+from recbole_sigma.model.registry import MODELS
 
 _RECBOLE = Path(recbole.__file__).parent
 
@@ -40,15 +42,11 @@ COMPUTED = {
 
 def known_models() -> list[str]:
     """Names of the plugin's and of RecBole's models."""
-    from recbole_sigma.model import MODELS  # here, because models import this module
-
     return sorted({*MODELS, *_recbole_models()})
 
 
 def find_model(name: Any) -> type:
     """The class of a model of the plugin or of RecBole."""
-    from recbole_sigma.model import MODELS
-
     name = str(name)
     if "," in name:
         raise ConfigError(f"model is {name!r}; expected one name: compare_models runs several and compares them")
@@ -88,14 +86,16 @@ def declared_keys(model_class: type) -> set[str]:
     return {
         *core_keys(),
         *read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml"),
-        *read_own("properties", "model", properties_of(model_class)),
-        *getattr(model_class, "settings", {}),
+        *own_defaults(model_class),
+        *getattr(model_class, "rules", {}),
     }
 
 
-def properties_of(model_class: type) -> str:
-    """Name of the file in properties/model/ with the defaults of a model, which a class may have from another one."""
-    return getattr(model_class, "properties", model_class.__name__)
+def own_defaults(model_class: type) -> dict[str, Any]:
+    """Defaults that the plugin's files give a model."""
+    if issubclass(model_class, NextItemRecommender):
+        return next_item_defaults(model_class.properties)
+    return read_own("properties", "model", model_class.__name__)
 
 
 @cache

@@ -2,6 +2,6 @@
 
 from recbole_sigma.data.dataset import create_dataset
 from recbole_sigma.data.metadata import DescribedDataset, describe, data_fingerprint, identify
-from recbole_sigma.data.splits import prepare_data
+from recbole_sigma.data.splits import create_loaders
 
-__all__ = ["DescribedDataset", "create_dataset", "describe", "data_fingerprint", "identify", "prepare_data"]
+__all__ = ["DescribedDataset", "create_dataset", "describe", "data_fingerprint", "identify", "create_loaders"]

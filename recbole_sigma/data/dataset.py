@@ -359,7 +359,7 @@ def create_dataset(config) -> Dataset:
         config: the settings, a ``Config``.
 
     Returns:
-        The filtered data set, with ids for tokens; ``prepare_data`` splits it.
+        The filtered data set, with ids for tokens; ``create_loaders`` splits it.
 
     Raises:
         DataError: files that are missing or unreadable, lack a column, or leave nothing after filtering.

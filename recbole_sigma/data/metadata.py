@@ -74,11 +74,20 @@ class DescribedDataset(SequentialDataset):
     Args:
         config: settings of the model.
         description: as ``describe`` returns it.
+
+    Attributes:
+        counts_users: whether a model has asked for the number of users, which only those do that learn a vector of
+            each user.
     """
 
     def __init__(self, config, description: dict):
         self.description = description
+        self.counts_users = False
         super().__init__(config)
+
+    def num(self, field):
+        self.counts_users |= field == self.uid_field
+        return super().num(field)
 
     def _from_scratch(self):
         """Hook of RecBole, which would read the files here."""

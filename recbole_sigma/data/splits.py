@@ -14,7 +14,7 @@ from recbole_sigma.model.base import NextItemRecommender
 PHASES = ["train", "valid", "test"]
 
 
-def prepare_data(config, dataset) -> tuple:
+def create_loaders(config, dataset) -> tuple:
     """Split the data set by ``eval_args`` and make the loaders.
 
     The plugin's models train on whole sequences, RecBole's on the rows they were written for.

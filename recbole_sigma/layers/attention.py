@@ -1,4 +1,4 @@
-"""Causal Transformer encoder over item sequences, with three ways to tell positions apart."""
+"""Causal self-attention over packed sequences, with three ways to encode positions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_sigma.layers.dropout import Dropout
-from recbole_sigma.layers.gelu import GELU
+from recbole_sigma.deprecation import renamed
 from recbole_sigma.layers.packing import Packing
 
 
 class CausalSelfAttention(nn.Module):
     """Multi-head attention in which position t sees positions 1..t.
 
-    Shapes: ``B`` sequences of ``M`` items in all, ``D`` hidden size, ``H`` heads; in a group, ``b`` sequences of
+    Shapes: ``B`` sequences of ``M`` items in total, ``D`` hidden size, ``H`` heads; in a bucket, ``b`` sequences of
     ``t`` positions.
 
     Args:
@@ -36,7 +35,7 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
         bias = None if self.distance_bias is None else causal_bias(self.distance_bias, packing.longest)
-        return self.output(packing.by_group(lambda rows: self._attend(rows, bias), self.query_key_value(x)))
+        return self.output(packing.by_bucket(lambda rows: self._attend(rows, bias), self.query_key_value(x)))
 
     def _attend(self, query_key_value: Tensor, bias: Tensor | None) -> Tensor:  # [b, t, 3 D] -> [b, t, D]
         query, key, value = query_key_value.unflatten(2, (3, self.n_heads, -1)).permute(
@@ -80,48 +79,7 @@ class RotaryPosition(nn.Module):
         return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
 
 
-class TransformerBlock(nn.Module):
-    """Attention and a feed-forward layer, each followed by dropout, residual and layer norm (Vaswani et al., 2017)."""
-
-    def __init__(
-        self,
-        hidden_size: int,
-        n_heads: int,
-        inner_size: int,
-        hidden_dropout: float,
-        attn_dropout: float,
-        position: str,
-        max_length: int,
-    ) -> None:
-        super().__init__()
-        self.attention = CausalSelfAttention(hidden_size, n_heads, attn_dropout, position, max_length)
-        self.attention_norm = nn.LayerNorm(hidden_size)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(hidden_size, inner_size), GELU(), nn.Linear(inner_size, hidden_size)
-        )
-        self.feed_forward_norm = nn.LayerNorm(hidden_size)
-        self.dropout = Dropout(hidden_dropout)
-
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
-        x = self.attention_norm(x + self.dropout(self.attention(x, packing)))
-        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
-
-
-class CausalTransformer(nn.ModuleList):
-    """``n_layers`` blocks over packed sequences; all but the products of attention see the ``M`` items alone."""
-
-    def __init__(self, n_layers: int, **block: object) -> None:
-        super().__init__(TransformerBlock(**block) for _ in range(n_layers))
-
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        """
-        Args:
-            x: vectors of the items ``[M, D]``, sequence by sequence.
-            packing: of the M items.
-
-        Returns:
-            ``[M, D]``.
-        """
-        for block in self:
-            x = block(x, packing)
-        return x
+__getattr__ = renamed(
+    __name__,
+    {name: f"recbole_sigma.layers.transformer:{name}" for name in ("CausalTransformer", "TransformerBlock")},
+)

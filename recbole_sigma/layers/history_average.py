@@ -30,7 +30,7 @@ class HistoryAverage(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [M, D] -> [M, D]
         weight = causal_bias(self.distance_bias, packing.longest).softmax(-1)  # [1, H, T, T]
-        return self.gain * packing.by_group(lambda rows: self._average(rows, weight), x)
+        return self.gain * packing.by_bucket(lambda rows: self._average(rows, weight), x)
 
     def _average(self, x: Tensor, weight: Tensor) -> Tensor:  # [b, t, D], [1, H, T, T] -> [b, t, D]
         length = x.shape[1]

@@ -11,9 +11,12 @@ from torch.nn import functional as F
 from recbole_sigma import precision
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.packing import Packing
+from recbole_sigma.layers.padded_packing import PaddedPacking
+from recbole_sigma.ops import InterestScan, interest_scan
+from recbole_sigma.ops.interest_scan import padded
 
 LEAST_PROBABILITY = 1e-30
-"""Category probabilities below it count as zero."""
+"""Smaller probabilities of a category count as zero: their reciprocals overflow in gradients."""
 
 
 class Interests(NamedTuple):
@@ -76,19 +79,20 @@ class InterestEncoder(nn.Module):
     def mean_and_intensity(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
         """Mean ``[M, K, D]`` and intensity ``[M, K]`` alone; arguments as for ``forward``.
 
-        Each item belongs to one category, drawn by straight-through Gumbel-softmax in training (Jang et al.,
-        2016) and the most probable one otherwise; the GRU reads the items of a category in time order.
+        Each item is assigned to one category: in training to a draw by the Gumbel-max trick, otherwise to the most
+        probable one. The GRU reads the items of a category in time order. Unlike the straight-through
+        Gumbel-softmax (Jang et al., 2017), whose gradient reaches the probabilities of all categories through a
+        one-hot vector, the gradient here passes through the relaxed probability of the chosen category alone.
         """
         with precision.no_autocast(items):
             logits = self.category_logits(items)
-            # a, [M, K]; without the smallest values, whose reciprocals overflow in the gradients of mean and mixture.
-            probability = F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0)
+            probability = self.category_probability(logits)
             if self.training:
                 logits = logits + gumbel_noise(logits)
             category = logits.argmax(-1)
             chosen = logits.softmax(-1).gather(-1, category.unsqueeze(-1))
             straight_through = 1 + (chosen - chosen.detach())  # exactly 1 forward
-            scan = packing.interest_scan(items, probability, items * straight_through, category, self.gru)
+            scan = _scan(packing, items, probability, items * straight_through, category, self.gru)
         soft, weight = scan.soft, scan.intensity
         if self.soft_interest == "mean":
             mass = scan.intensity * (packing.position + 1).unsqueeze(-1)
@@ -98,8 +102,25 @@ class InterestEncoder(nn.Module):
             weight = weight * scan.present
         return mean, weight / weight.sum(-1, keepdim=True).clamp_min(LEAST_PROBABILITY)
 
+    def weights(self, items: Tensor, packing: Packing) -> Tensor:
+        """Category probabilities a of each item, ``[M, D]`` to ``[M, K]``.
+
+        With ``mixture_mask``, 0 for the categories that no item of the sequence is most probable in.
+        """
+        with precision.no_autocast(items):
+            probability = self.category_probability(self.category_logits(items))
+            if self.mixture_mask:
+                assigned = F.one_hot(probability.argmax(-1), self.num_categories)
+                present = packing.segment_sums(assigned) > 0  # [B, K]
+                probability = probability * present[packing.sequence]
+        return probability
+
     def log_var(self, mean: Tensor) -> Tensor:
-        """Log-variance (6) of interests with these means: ``[..., K, D]`` -> ``[..., K, D]``."""
+        """Log-variance of interests with these means: ``[..., K, D]`` -> ``[..., K, D]``.
+
+        (6) prints the output of the MLP as the standard deviation omega, which may be negative; here it is
+        ``log(omega^2)``.
+        """
         first, *others = self.log_var_mlp
         of_category, of_mean = first.weight.chunk(2, dim=1)  # first([G ; m]), the category's part once for all rows
         hidden = F.linear(mean, of_mean) + F.linear(F.normalize(self.categories, dim=-1), of_category, first.bias)
@@ -107,10 +128,29 @@ class InterestEncoder(nn.Module):
             hidden = layer(hidden)
         return hidden.to(mean.dtype)
 
+    def category_probability(self, logits: Tensor) -> Tensor:
+        """Probability a of the categories from their logits, ``[..., K]`` -> ``[..., K]``."""
+        return F.threshold(logits.softmax(-1), LEAST_PROBABILITY, 0.0)
+
     def category_logits(self, items: Tensor) -> Tensor:
         """Logits of the category probabilities ``a`` of each item: ``[..., D]`` -> ``[..., K]``."""
         unit_items, unit_categories = F.normalize(items, dim=-1), F.normalize(self.categories, dim=-1)
         return unit_items @ unit_categories.T / self.category_temperature
+
+
+def _scan(
+    packing: Packing | PaddedPacking,
+    items: Tensor,
+    probability: Tensor,
+    assigned: Tensor,
+    category: Tensor,
+    gru: nn.GRU,
+) -> InterestScan:
+    """``interest_scan`` of packed sequences, or of padded ones when the model is exported."""
+    if isinstance(packing, Packing):
+        return interest_scan(items, probability, assigned, category, packing.lengths, gru)
+    rows = map(packing.unflatten, (items, probability, assigned, category))
+    return InterestScan(*(part.flatten(0, 1) for part in padded.scan(*rows, gru, packing.max_length)))
 
 
 def gumbel_noise(like: Tensor) -> Tensor:

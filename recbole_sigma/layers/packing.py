@@ -1,54 +1,58 @@
-"""Sequences that lie one behind another without padding, and the few padded groups in which attention reads them."""
+"""Packed variable-length sequences, and the padded buckets that attention runs on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Callable, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from recbole_sigma.ops import InterestScan, interest_scan
+from recbole_sigma.deprecation import renamed_method
+from recbole_sigma.ops.prefix_sums import PrefixSums, reach_of
 from recbole_sigma.ops.transfer import to_device
 
 
 class Packing:
-    """How ``B`` sequences of ``M`` items in all lie in flat tensors ``[M, ...]``, and where attention reads them.
+    """Where the items of ``B`` sequences lie in flat tensors ``[M, ...]`` without padding.
 
-    Attention reads sequences of similar length together, padded on the right to the longest of their group: in a
-    flat tensor of ``P`` places, group by group, longest sequences first. A group's longest sequence is less than
-    twice as long as its shortest.
+    Sequences lie one after the other, each in time order. Attention reads them in buckets: sequences of similar
+    length, padded on the right to the longest of their bucket. A bucket's longest sequence is less than twice as long
+    as its shortest. All buckets together are a flat tensor of ``P`` places, longest sequences first.
 
-    All that decides a shape is known on the CPU, so that no step waits for a GPU.
+    Everything that decides a shape is known on the CPU, so no training step waits for a GPU.
 
     Args:
-        lengths: ``[B]``, items of each sequence, on the CPU; 0 is allowed.
-        device: of the flat tensors.
+        lengths: ``[B]``, number of items of each sequence, on the CPU; 0 is allowed.
+        device: device of the flat tensors.
 
     Attributes:
         lengths: as given.
-        longest: items of the longest sequence.
-        position: ``[M]``, place of each item in its sequence, from 0, on the device.
-        last: ``[B]``, index of the last item of each sequence that has one, on the device.
-        groups: number of sequences and padded length of each group.
+        longest: number of items of the longest sequence.
+        position: ``[M]``, position of each item in its sequence, from 0, on the device.
+        last: ``[B]``, index of the last item of each sequence, on the device; meaningless for an empty sequence.
+        buckets: number of sequences and padded length of each bucket.
     """
 
     def __init__(self, lengths: Tensor, device: torch.device | str = "cpu") -> None:
         self.lengths = lengths
         self.device = torch.device(device)
-        end = lengths.cumsum(0)
-        self.num_items = int(end[-1]) if len(end) else 0
-        position = torch.arange(self.num_items) - self._repeat(end - lengths)
-        order = lengths.argsort(descending=True, stable=True)[: int(lengths.count_nonzero())]
-        self.groups = _groups(lengths[order])
-        self.longest = self.groups[0][1] if self.groups else 0
-        counts, widths = torch.tensor(self.groups, dtype=torch.long).view(-1, 2).unbind(1)
+        self._end = lengths.cumsum(0)
+        self.num_items = int(self._end[-1]) if len(lengths) else 0
+        self._position = torch.arange(self.num_items) - self._repeat(self._end - lengths)  # on the CPU
+        self._longest_first = lengths.argsort(descending=True, stable=True)[: int(lengths.count_nonzero())]
+        self.buckets = _buckets(lengths[self._longest_first])
+        self.longest = self.buckets[0][1] if self.buckets else 0
+        counts, widths = torch.tensor(self.buckets, dtype=torch.long).view(-1, 2).unbind(1)
         widths = widths.repeat_interleave(counts)
         self.num_places = int(widths.sum())
         start = torch.empty_like(lengths)
-        start[order] = widths.cumsum(0) - widths
-        self._place = self._on_device(self._repeat(start) + position)
-        self.position = self._on_device(position)
-        self.last = self._on_device(end - 1)
+        start[self._longest_first] = widths.cumsum(0) - widths
+        self._place = self._on_device(self._repeat(start) + self._position)
+        self.position = self._on_device(self._position)
+        self.last = self._on_device(self._end - 1)
 
     def _repeat(self, value: Tensor) -> Tensor:
         return value.repeat_interleave(self.lengths, output_size=self.num_items)
@@ -56,35 +60,67 @@ class Packing:
     def _on_device(self, index: Tensor) -> Tensor:
         return to_device(index, self.device)
 
+    @property
+    def mirror(self) -> Tensor:
+        """``[M]``, index of the item that is as far from the end of its sequence as this one is from the start.
+
+        ``x[packing.mirror]`` is every sequence in reversed order.
+        """
+        return self._on_device(self._repeat(self._end - 1) - self._position)
+
+    @property
+    def sequence(self) -> Tensor:
+        """``[M]``, index of the sequence of each item, on the device."""
+        return self.spread(torch.arange(len(self.lengths)))
+
     def spread(self, value: Tensor) -> Tensor:
-        """A value of each sequence ``[B]``, on the CPU, at each of its items: ``[M]``, on the device."""
+        """Repeat a value of each sequence ``[B]``, on the CPU, for each of its items: ``[M]``, on the device."""
         return self._on_device(self._repeat(value))
 
-    def group(self, x: Tensor) -> Tensor:
+    def prefix_sums(self, x: Tensor) -> Tensor:
+        """Sums ``[M, ...]`` over the items of the same sequence up to and including each item."""
+        return PrefixSums.apply(x, *map(self._on_device, reach_of(self._position)))
+
+    def segment_sums(self, x: Tensor) -> Tensor:
+        """Sums over each sequence: ``[M, ...]`` to ``[B, ...]``; 0 for an empty sequence."""
+        return x.new_zeros(len(self.lengths), *x.shape[1:]).index_add(0, self.sequence, x)
+
+    def recurrent(self, network: nn.RNNBase, x: Tensor) -> Tensor:
+        """States of a unidirectional recurrent network, such as ``nn.GRU``, after each item: ``[M, D]`` to ``[M, E]``.
+
+        The network starts from zeros for every sequence.
+        """
+        if not self.num_items:
+            return x.new_zeros(0, network.hidden_size)
+        batch_sizes = torch.bincount(self._position)
+        rank = torch.empty_like(self.lengths)
+        rank[self._longest_first] = torch.arange(len(self._longest_first))
+        step_start = batch_sizes.cumsum(0) - batch_sizes
+        place = self._on_device(step_start[self._position] + self._repeat(rank))
+        packed = torch.empty_like(x).index_copy(0, place, x)
+        return network(PackedSequence(packed, batch_sizes))[0].data.index_select(0, place)
+
+    def to_buckets(self, x: Tensor) -> Tensor:
         """``[M, D]`` to ``[P, D]``, zero at the padding."""
         return x.new_zeros(self.num_places, x.shape[1]).index_copy(0, self._place, x)
 
-    def ungroup(self, x: Tensor) -> Tensor:
+    def from_buckets(self, x: Tensor) -> Tensor:
         """``[P, D]`` to ``[M, D]``."""
         return x.index_select(0, self._place)
 
-    def by_group(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """A function of padded sequences ``[b, t, D]``, called for each group; ``[M, D]`` to its results ``[M, E]``."""
-        grouped = self.group(x).split([count * length for count, length in self.groups])
+    def by_bucket(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply a function of padded sequences, ``[b, t, D]`` to ``[b, t, E]``, to each bucket: ``[M, D]`` to ``[M, E]``."""
+        padded = self.to_buckets(x).split([count * length for count, length in self.buckets])
         results = [
-            function(rows.view(count, length, -1)).flatten(0, 1) for rows, (count, length) in zip(grouped, self.groups)
+            function(rows.view(count, length, -1)).flatten(0, 1) for rows, (count, length) in zip(padded, self.buckets)
         ]
-        return self.ungroup(torch.cat(results))
+        return self.from_buckets(torch.cat(results))
 
-    def interest_scan(
-        self, items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, gru: nn.GRU
-    ) -> InterestScan:
-        """State of every interest after each of the M items; arguments as for ``ops.interest_scan``."""
-        return interest_scan(items, probability, assigned, category, self.lengths, gru)
+    by_group = renamed_method("by_group", by_bucket)
 
 
-def _groups(lengths: Tensor) -> list[tuple[int, int]]:
-    """Number of sequences and longest one of each group of falling lengths: a new one begins where they have halved."""
+def _buckets(lengths: Tensor) -> list[tuple[int, int]]:
+    """Number of sequences and longest length of each bucket of falling lengths; a new one starts where they halved."""
     halvings = (lengths[:1] / lengths).log2().floor().long()
     counts = [count for count in halvings.bincount().tolist() if count]
     first = torch.tensor([0, *counts], dtype=torch.long).cumsum(0)[:-1]
@@ -92,26 +128,35 @@ def _groups(lengths: Tensor) -> list[tuple[int, int]]:
 
 
 def pack(item_seq: Tensor) -> tuple[Tensor, Packing]:
-    """Sequences without their padding.
+    """Remove the padding of sequences.
 
     Args:
-        item_seq: ``[B, T]`` with 0 as the padding, wherever it stands.
+        item_seq: ``[B, T]`` with 0 as the padding, at any position.
 
     Returns:
-        The M items that are left, ``[M]``, and their packing.
+        The M items that remain, ``[M]``, and their packing.
     """
     mask = item_seq != 0
     return item_seq[mask], Packing(mask.sum(1).cpu(), item_seq.device)
 
 
 class TrainingBatch(NamedTuple):
-    """Sequences without padding, and their targets."""
+    """Packed sequences and their targets.
 
-    items: Tensor  # [M]
+    Attributes:
+        items: ``[M]``, ids.
+        packing: of the M items.
+        target: ``[N]``, ids.
+        at_target: ``[N]``, indices among the M items of those that have a target; None if all have one, in order.
+        fields: what the model declares that it reads besides the items: ``times`` ``[M]`` and ``users`` ``[B]``.
+    """
+
+    items: Tensor
     packing: Packing
-    target: Tensor  # [N]
-    at_target: Tensor | None  # [N], index among the M items of those that have a target; None if all have, in order
+    target: Tensor
+    at_target: Tensor | None
+    fields: Mapping[str, Tensor] = MappingProxyType({})
 
     def select(self, x: Tensor) -> Tensor:
-        """What stands at the items that have a target: ``[M, ...]`` to ``[N, ...]``."""
+        """The entries at the items that have a target: ``[M, ...]`` to ``[N, ...]``."""
         return x if self.at_target is None else x.index_select(0, self.at_target)

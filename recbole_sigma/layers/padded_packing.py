@@ -1,4 +1,4 @@
-"""Padded sequences with the interface of packed ones, for graphs that are traced once and run with any sizes."""
+"""Padded sequences with the interface of packed ones, for graphs that are traced once and run with any size."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from recbole_sigma.ops import InterestScan
-from recbole_sigma.ops.interest_scan import padded
+from recbole_sigma.deprecation import renamed_method
 
 
 class PaddedPacking:
-    """How ``B`` sequences, padded on the right to ``T`` places, lie in flat tensors ``[M, ...]`` with ``M = B T``.
+    """Where ``B`` sequences, padded on the right to ``T`` places, lie in flat tensors ``[M, ...]`` with ``M = B T``.
 
-    It has what layers ask of a ``Packing``. The padding is read as items are: it comes after them, and layers that look
-    back never see it. No shape depends on a value, so that ``torch.export`` can leave B and T open.
+    It offers what layers ask of a ``Packing``. The padding is read as if it were items: it comes after them, and layers
+    that look back never see it. No shape depends on a value, so ``torch.export`` can leave B and T open.
 
     Args:
         item_seq: ``[B, T]``, ids, 0 for the padding on the right.
-        max_length: the longest T that layers were built for.
+        max_length: the longest T that the layers were built for.
 
     Attributes:
         longest: T.
-        position: ``[M]``, place of each item in its sequence, from 0.
-        last: ``[B]``, index of the last item of each sequence, or of its first place where it has none.
+        position: ``[M]``, position of each place in its sequence, from 0.
+        last: ``[B]``, index of the last item of each sequence, or of its first place if it has no item.
     """
 
     def __init__(self, item_seq: Tensor, max_length: int) -> None:
@@ -33,19 +33,47 @@ class PaddedPacking:
         num_rows, self.longest = self.shape
         place = torch.arange(self.longest, device=item_seq.device)
         self.position = place.expand(self.shape).flatten()
-        first = torch.arange(num_rows, device=item_seq.device) * self.longest
-        self.last = first + ((item_seq != 0).sum(1) - 1).clamp(min=0)
+        self._is_item = (item_seq != 0).flatten()
+        self._first = torch.arange(num_rows, device=item_seq.device) * self.longest
+        self.last = self._first + ((item_seq != 0).sum(1) - 1).clamp(min=0)
 
-    def by_group(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """A function of padded sequences ``[B, T, D]``: ``[M, D]`` to its results ``[M, E]``."""
-        return function(self._unflatten(x)).flatten(0, 1)
+    @property
+    def sequence(self) -> Tensor:
+        """``[M]``, index of the sequence of each place."""
+        return torch.arange(self.shape[0], device=self._is_item.device).repeat_interleave(self.longest)
 
-    def interest_scan(
-        self, items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, gru: nn.GRU
-    ) -> InterestScan:
-        """As that of a ``Packing``."""
-        parts = map(self._unflatten, (items, probability, assigned, category))
-        return InterestScan(*(part.flatten(0, 1) for part in padded.scan(*parts, gru, self.max_length)))
+    @property
+    def mirror(self) -> Tensor:
+        """As that of a ``Packing``; the padding is its own mirror."""
+        start_and_end = (self._first + self.last).repeat_interleave(self.longest)
+        place = torch.arange(self._is_item.shape[0], device=self._is_item.device)
+        return torch.where(self._is_item, start_and_end - place, place)
 
-    def _unflatten(self, x: Tensor) -> Tensor:  # [M, ...] -> [B, T, ...]
+    def prefix_sums(self, x: Tensor) -> Tensor:
+        """As those of a ``Packing``; those at the padding are meaningless."""
+        return self.unflatten(x).cumsum(1).flatten(0, 1)
+
+    def segment_sums(self, x: Tensor) -> Tensor:
+        """As those of a ``Packing``."""
+        is_item = self._is_item.view(-1, *[1] * (x.dim() - 1))
+        return self.unflatten(x.masked_fill(~is_item, 0)).sum(1)
+
+    def recurrent(self, network: nn.RNNBase, x: Tensor) -> Tensor:
+        """As that of a ``Packing``, in ``max_length`` steps: a trace fixes their number."""
+        rows = F.pad(self.unflatten(x), (0, 0, 0, self.max_length - self.longest))
+        return run_padded(network, rows)[:, : self.longest].flatten(0, 1)
+
+    def by_bucket(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply a function of padded sequences, ``[B, T, D]`` to ``[B, T, E]``: ``[M, D]`` to ``[M, E]``."""
+        return function(self.unflatten(x)).flatten(0, 1)
+
+    by_group = renamed_method("by_group", by_bucket)
+
+    def unflatten(self, x: Tensor) -> Tensor:
+        """``[M, ...]`` to ``[B, T, ...]``."""
         return x.unflatten(0, self.shape)
+
+
+def run_padded(network: nn.RNNBase, rows: Tensor) -> Tensor:
+    """States of a recurrent network after each place: ``[b, t, D]`` to ``[b, t, E]``."""
+    return network(rows)[0] if network.batch_first else network(rows.transpose(0, 1))[0].transpose(0, 1)

@@ -1,8 +1,11 @@
-"""What models have in common that train on every position and score items by vectors of the user."""
+"""What every next-item model of the plugin owes, and what it gets: batches, its training loss, scores, checks."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
@@ -10,134 +13,153 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_sigma import losses
-from recbole_sigma.defaults import fill_defaults
+from recbole_sigma.defaults import fill_defaults, next_item_defaults
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.layers.attention import CausalTransformer
 from recbole_sigma.layers.packing import Packing, TrainingBatch, pack
-from recbole_sigma.layers.sequence_input import SequenceInput
 from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
-from recbole_sigma.rules import at_least, check_settings, interval, is_bool, more_than, one_of
+from recbole_sigma.precision import autocast, autocast_if_large
+from recbole_sigma.rules import Rule, at_least, check_settings, more_than, one_of
+
+
+class LossTerms(NamedTuple):
+    """The terms of a training loss, each by its name.
+
+    A name is one word, or two with a slash: "interests/kl" is a term of the part "interests".
+
+    Attributes:
+        sums: sums over the targets, in nats.
+        num_targets: N.
+        values: terms that are no sum over targets.
+    """
+
+    sums: Mapping[str, Tensor]
+    num_targets: int
+    values: Mapping[str, Tensor] = MappingProxyType({})
+
+
+class WarmUp(NamedTuple):
+    """A weight that grows linearly over the first training steps; 0 steps for a constant."""
+
+    weight: float
+    steps: int
+
+
+class StepLoss(NamedTuple):
+    """The loss of a training step.
+
+    Attributes:
+        total: scalar to minimise.
+        terms: its terms by name, detached and without their weights: sums divided by the number of targets, in nats
+            per target, and values as they are.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
 
 
 class NextItemRecommender(SequentialRecommender):
-    """A sequential model whose loss has a target at every position.
+    """A sequential model that is trained to predict the next item of every position.
+
+    A model implements ``encode_users`` and ``loss_terms``. It neither divides its loss by a number of targets, nor
+    casts, nor warms weights up, nor logs: this class does so for all models.
 
     Shapes: ``B`` sequences, ``T`` positions, ``M`` items and ``N`` targets of a batch, ``K`` user vectors, ``D`` hidden
-    size, ``V`` items with index 0 as padding.
+    size, ``E`` size of user vectors, ``V`` items with index 0 as padding.
 
     It trains on batches of three kinds: the plugin's ``TrainingBatch``, without padding; an Interaction in which the
     field of the item id holds the next item of every position ``[B, T]`` (0 where there is none); and RecBole's, in
-    which it holds the one that follows the whole sequence ``[B]``. RecBole's sampled negatives, if there are any, are
-    left out.
+    which it holds the item that follows the whole sequence ``[B]``. RecBole's sampled negatives are ignored.
 
     Attributes:
-        properties: name of the file in properties/model/ with the defaults of a class and of those derived from it.
-        settings: rules for their values.
+        properties: name of the file in properties/model/ with the defaults of a class and its subclasses, if any;
+            properties/next_item.yaml holds for all of them.
+        rules: what the values of its settings may be.
+        reads_times: whether the model reads ``batch.fields["times"]``, the time of each item.
+        reads_users: whether the model reads ``batch.fields["users"]``, the user of each sequence.
+        needs_categories: whether it needs ``dataset.item_categories``, from the column ``category_field``.
+        num_interests: number of interests that the model can explain a user by; 0 for none. A model that has some
+            answers ``interests`` and ``weights``, as ``MultiInterestRecommender`` describes them.
+        loss_weights: weight of each term of the loss, or of each part with several terms, by name; 1 by default.
     """
 
     input_type = InputType.POINTWISE
-    properties: str
-    settings = {
+    properties: str | None = None
+    rules: dict[str, Rule] = {
         "hidden_size": at_least(1),
-        "inner_size": at_least(1),
-        "n_layers": at_least(1),
-        "n_heads": at_least(1),
-        "history_average": at_least(0),
-        "num_negatives": at_least(1),
-        "item_dropout_prob": interval("[0, 1)"),
-        "hidden_dropout_prob": interval("[0, 1)"),
-        "attn_dropout_prob": interval("[0, 1)"),
         "initializer_range": more_than(0),
         "temperature": more_than(0),
-        "position": one_of("relative", "rotary", "absolute"),
         "loss": one_of("full", "sampled"),
-        "normalize_items": is_bool,
+        "num_negatives": at_least(1),
     }
+    reads_times = reads_users = needs_categories = False
+    num_interests = 0
+    normalize_items = False
 
     @classmethod
     def check_combination(cls, config) -> None:
-        """Raise ConfigError for settings that are right one by one but not together."""
-        hidden_size, n_heads = config["hidden_size"], config["n_heads"]
-        if hidden_size % n_heads:
-            raise ConfigError(f"hidden_size is {hidden_size}; expected a multiple of n_heads = {n_heads}")
-        if config["position"] == "rotary" and hidden_size // n_heads % 2:
-            raise ConfigError(
-                f"position is rotary with {hidden_size // n_heads} features a head; expected an even number: "
-                "change hidden_size or n_heads"
-            )
-        if config["history_average"] and hidden_size % config["history_average"]:
-            raise ConfigError(
-                f"history_average is {config['history_average']}; expected 0 for none, or groups that divide "
-                f"hidden_size = {hidden_size}"
-            )
+        """Raise ConfigError for settings that are valid one by one but not together."""
         if config["transform"] is not None:
             raise ConfigError(
                 f"transform is {config['transform']!r}; expected nothing (~): sequences are trained on as they are"
             )
 
+    @classmethod
+    def check(cls, config) -> None:
+        """Raise ConfigError for settings that are invalid, alone or together."""
+        check_settings(cls.rules, config)
+        cls.check_combination(config)
+
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
-        fill_defaults(config, self.properties)
-        check_settings(self.settings, config)
-        self.check_combination(config)
+        if not getattr(config, "is_checked", False):  # RecBole's own Config, or the settings in a checkpoint
+            fill_defaults(config, next_item_defaults(self.properties))
+            self.check(config)
         self.label_field = config["LABEL_FIELD"]
-        self.temperature, self.normalize_items = config["temperature"], config["normalize_items"]
-        self.loss, self.num_negatives = config["loss"], config["num_negatives"]
+        self.precision = config["precision"] if "precision" in config else None
+        self.temperature, self.loss = config["temperature"], config["loss"]
+        self.num_negatives = config["num_negatives"]
         self.item_embedding = nn.Embedding(self.n_items, config["hidden_size"], padding_idx=0)
+        self.loss_weights: dict[str, float | WarmUp] = {}
+        self.register_buffer("step", torch.zeros((), dtype=torch.long))  # training steps, where a weight warms up
 
-    def sequence_input(self, config) -> SequenceInput:
-        return SequenceInput(
-            config["hidden_size"],
-            config["hidden_dropout_prob"],
-            config["item_dropout_prob"],
-            config["position"],
-            self.max_seq_length,
-            config["history_average"],
-        )
-
-    def causal_transformer(self, config) -> CausalTransformer:
-        return CausalTransformer(
-            config["n_layers"],
-            hidden_size=config["hidden_size"],
-            n_heads=config["n_heads"],
-            inner_size=config["inner_size"],
-            hidden_dropout=config["hidden_dropout_prob"],
-            attn_dropout=config["attn_dropout_prob"],
-            position=config["position"],
-            max_length=self.max_seq_length,
-        )
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        """Hook of PyTorch: checkpoints of earlier versions have no ``step`` for models without a warm-up."""
+        state_dict.setdefault(f"{prefix}step", self.step)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def init_weights(self, initializer_range: float) -> None:
-        """Normal weights of linear layers and embeddings, zero biases, and a zero vector for the padding."""
+        """Draw normal weights of linear layers and embeddings; biases and the vector of the padding become zero."""
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=initializer_range)
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
             self.item_embedding.weight[0].zero_()
 
     def compile_layers(self) -> None:
-        """Compile the layers of linear maps in a row that run as a whole, in place and for any number of rows."""
+        """Compile each ``nn.Sequential``, in place and for any number of rows."""
         for module in self.modules():
             if isinstance(module, nn.Sequential):
                 module.compile(dynamic=True)
 
+    # Scores ----------------------------------------------------------------------------------------------------
+
     @property
     def item_vectors(self) -> Tensor:
-        """Vectors ``[V, D]`` that score the items; row 0 is the padding."""
+        """Vectors ``[V, E]`` that score the items; row 0 is the padding."""
         weight = self.item_embedding.weight
         return nn.functional.normalize(weight, dim=-1) if self.normalize_items else weight
 
     @abstractmethod
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
-        """User vectors ``[B, K, D]`` after the last item of sequences ``[M]``, divided by the temperature.
+        """User vectors ``[B, K, E]`` after the last item of sequences ``[M]``, divided by the temperature.
 
         The score of an item is the largest of their products with its vector.
         """
 
     def user_vectors(self, interaction) -> Tensor:
-        """User vectors ``[B, K, D]`` of rows to evaluate; see ``encode_users``."""
+        """User vectors ``[B, K, E]`` of evaluation rows; see ``encode_users``."""
         return self.encode_users(*pack(interaction[self.ITEM_SEQ]))
 
     def predict(self, interaction) -> Tensor:
@@ -149,20 +171,85 @@ class NextItemRecommender(SequentialRecommender):
         """Scores ``[B, V]`` of every item after each sequence; column 0 is the padding."""
         return losses.interest_scores(self.user_vectors(interaction), self.item_vectors)
 
-    def item_loss(self, users: Tensor, catalog: Tensor, target: Tensor, temperature: float, loss: str) -> Tensor:
+    def spread(self, items: Tensor, packing: Packing) -> Tensor | None:
+        """Standard deviation ``[B, K]`` of each interest after the last item, for models whose interests have one."""
+        return None
+
+    # Training --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def loss_terms(self, batch: TrainingBatch) -> LossTerms:
+        """The terms of the loss of a batch, without weights and summed over its targets."""
+
+    def item_loss(
+        self,
+        users: Tensor,
+        catalog: Tensor,
+        target: Tensor,
+        temperature: float | None = None,
+        loss: str | None = None,
+    ) -> Tensor:
         """Cross-entropy of the targets, summed, over the whole catalog or a sample of it.
 
         Args:
-            users: ``[N, K, D]``, or ``[N, D]`` for one vector each.
-            catalog: item vectors without the padding, ``[V - 1, D]``.
+            users: ``[N, K, E]``, or ``[N, E]`` for one vector each.
+            catalog: item vectors without the padding, ``[V - 1, E]``.
             target: item ids ``[N]``.
-            loss: "full" or "sampled".
+            temperature, loss: by default the model's own; ``loss`` is "full" or "sampled".
+
+        Returns:
+            A scalar in nats.
         """
-        if loss == "full":
-            return interest_cross_entropy(users, catalog, target - 1, temperature=temperature).sum()
-        return sampled_interest_cross_entropy(
-            users, catalog, target - 1, num_samples=self.num_negatives, temperature=temperature
-        ).sum()
+        options = {"temperature": self.temperature if temperature is None else temperature}
+        operation = interest_cross_entropy
+        if (loss or self.loss) == "sampled":
+            operation, options["num_samples"] = sampled_interest_cross_entropy, self.num_negatives
+        with autocast(self.precision, users.device):
+            return operation(users, catalog, target - 1, **options).sum()
+
+    def calculate_loss(self, interaction, num_targets: float | None = None) -> Tensor:
+        """Training loss of a batch, a scalar; RecBole's name for ``step_loss(...).total``."""
+        return self.step_loss(interaction, num_targets).total
+
+    def step_loss(self, interaction, num_targets: float | None = None) -> StepLoss:
+        """Training loss of a batch and its terms.
+
+        Args:
+            num_targets: what the sums over targets are divided by, so that every target of an epoch weighs the same;
+                by default the number of targets in this batch.
+        """
+        batch = self.training_batch(interaction)
+        with autocast(self.precision, batch.items.device), autocast_if_large(batch.items):
+            terms = self.loss_terms(batch)
+        if self.training and any(isinstance(weight, WarmUp) and weight.steps for weight in self.loss_weights.values()):
+            self.step += 1
+        num_targets = num_targets or terms.num_targets
+        total = self._weighted(terms.sums) / num_targets
+        if terms.values:
+            total = total + self._weighted(terms.values)
+        logged = {name: value.detach() / num_targets for name, value in terms.sums.items()}
+        logged.update((name, value.detach()) for name, value in terms.values.items())
+        return StepLoss(total, logged)
+
+    def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of terms: within each part first, then over the parts."""
+        parts: dict[str, Tensor] = {}
+        for name, term in terms.items():
+            part, slash, _ = name.partition("/")
+            term = self._times_weight(name, term) if slash else term
+            parts[part] = parts[part] + term if part in parts else term
+        first, *others = (self._times_weight(part, term) for part, term in parts.items())
+        for other in others:
+            first = first + other
+        return first
+
+    def _times_weight(self, name: str, term: Tensor) -> Tensor:
+        weight = self.loss_weights.get(name, 1.0)
+        if isinstance(weight, WarmUp):
+            weight, steps = weight
+            if self.training and steps:
+                weight = weight * (self.step / steps).clamp(max=1)
+        return weight * term
 
     def training_batch(self, batch) -> TrainingBatch:
         """A batch of any of the three kinds, without padding."""

@@ -4,46 +4,41 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recbole_sigma import precision
-from recbole_sigma.layers.packing import Packing
-from recbole_sigma.model.base import NextItemRecommender
+from recbole_sigma.layers import transformer
+from recbole_sigma.layers.packing import Packing, TrainingBatch
+from recbole_sigma.model.base import LossTerms, NextItemRecommender
+from recbole_sigma.rules import is_bool
 
 
 class SASRecAP(NextItemRecommender):
-    """SIGMA's deterministic part, as a baseline at equal training: one causal Transformer and a softmax over items.
+    """SIGMA's deterministic part, as a baseline with equal training: one causal Transformer and a softmax over items.
 
     It has the input, blocks, loss and batches of SIGMA's sequence encoder. The original has absolute positions, other
-    blocks (layer norm first, ReLU) and a binary loss with one negative; RecBole's SASRec has one target a row.
+    blocks (layer norm first, ReLU) and a binary loss with one negative; RecBole's SASRec has one target per row.
     """
 
     properties = "SASRecAP"
+    rules = {**NextItemRecommender.rules, **transformer.RULES, "normalize_items": is_bool}
+
+    @classmethod
+    def check_combination(cls, config) -> None:
+        super().check_combination(config)
+        transformer.check_combination(config)
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
-        self.embed = self.sequence_input(config)
-        self.encoder = self.causal_transformer(config)
+        self.normalize_items = config["normalize_items"]
+        self.embed = transformer.sequence_input(config, self.max_seq_length)
+        self.encoder = transformer.causal_transformer(config, self.max_seq_length)
         self.init_weights(config["initializer_range"])
 
     def encode(self, items: Tensor, packing: Packing) -> Tensor:
-        """State after every item: item vectors ``[M, D]`` -> ``[M, D]``."""
-        return self.encoder(self.embed(items, packing), packing)
+        """State after every item: ids ``[M]`` -> ``[M, D]``."""
+        return self.encoder(self.embed(self.item_embedding(items), packing), packing)
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
-        return self.encode(self.item_embedding(items), packing)[packing.last].unsqueeze(1) / self.temperature
+        return self.encode(items, packing)[packing.last].unsqueeze(1) / self.temperature
 
-    def calculate_loss(self, interaction, num_targets: float | None = None) -> Tensor:
-        """Cross-entropy of the next items over the catalog.
-
-        Args:
-            num_targets: what the sum over targets is divided by, so that every target of an epoch weighs the same;
-                by default the number of targets in this batch.
-
-        Returns:
-            A scalar in nats.
-        """
-        batch = self.training_batch(interaction)
-        items = self.item_embedding(batch.items)
-        with precision.autocast_if_large(items):
-            users = batch.select(self.encode(items, batch.packing))
-        loss = self.item_loss(users, self.item_vectors[1:], batch.target, self.temperature, self.loss)
-        return loss / (num_targets or len(batch.target))
+    def loss_terms(self, batch: TrainingBatch) -> LossTerms:
+        users = batch.select(self.encode(batch.items, batch.packing))
+        return LossTerms({"ce": self.item_loss(users, self.item_vectors[1:], batch.target)}, len(batch.target))

@@ -6,43 +6,34 @@ categories; SGM-VAE encodes the sequence into a Gaussian posterior whose prior i
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 
-from recbole_sigma import losses, precision
+from recbole_sigma import losses
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.layers import gaussian
+from recbole_sigma.layers import gaussian, transformer
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interest_context import InterestContext
 from recbole_sigma.layers.interests import InterestEncoder, Interests
 from recbole_sigma.layers.packing import Packing, TrainingBatch
-from recbole_sigma.model.base import NextItemRecommender
+from recbole_sigma.model.base import LossTerms, NextItemRecommender, WarmUp
 from recbole_sigma.rules import at_least, is_bool, more_than, number, one_of
-
-
-class LossTerms(NamedTuple):
-    """Parts of the loss (section 3.4). All but ``orthogonality`` are sums over the target positions."""
-
-    sequence_ce: Tensor | float
-    sequence_kl: Tensor | float
-    interest_ce: Tensor | float
-    interest_kl: Tensor | float
-    orthogonality: Tensor | float
-    num_targets: int
 
 
 class SIGMA(NextItemRecommender):
     """The complete model.
+
+    The loss has the terms "sequence/ce" (13)-(14) and "sequence/kl" (12) of SGM-VAE, "interests/ce" (8)-(9) and
+    "interests/kl" (7) of MIE-VAE, and "orthogonality" (4).
 
     Shapes: ``B`` sequences, ``M`` items and ``N`` targets of a batch, ``K`` interests, ``D`` hidden size, ``V`` items
     with index 0 as padding.
     """
 
     properties = "SIGMA"
-    settings = {
-        **NextItemRecommender.settings,
+    rules = {
+        **NextItemRecommender.rules,
+        **transformer.RULES,
+        "normalize_items": is_bool,
         "num_categories": at_least(1),
         "category_temperature": more_than(0),
         "interest_temperature": more_than(0),
@@ -66,30 +57,36 @@ class SIGMA(NextItemRecommender):
     @classmethod
     def check_combination(cls, config) -> None:
         super().check_combination(config)
+        transformer.check_combination(config)
         if config["prior"] == "standard" and config["scorer"] == "interests":
             raise ConfigError("prior is standard, which has no interests; expected scorer: sequence")
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         self.scorer, self.prior = config["scorer"], config["prior"]
-        self.interest_temperature = config["interest_temperature"]
-        self.kl_weight, self.kl_anneal_steps = config["kl_weight"], config["kl_anneal_steps"]
-        self.mie_weight, self.mie_kl_weight = config["mie_weight"], config["mie_kl_weight"]
-        self.orth_weight, self.orth_loss = config["orth_weight"], config["orth_loss"]
-        self.mie_loss, self.detach_prior = config["mie_loss"], config["detach_prior"]
+        self.normalize_items = config["normalize_items"]
+        self.interest_temperature, self.mie_loss = config["interest_temperature"], config["mie_loss"]
+        self.orth_loss, self.detach_prior = config["orth_loss"], config["detach_prior"]
+        self.num_interests = config["num_categories"] if self.prior == "mixture" or self.scorer == "interests" else 0
+        self.loss_weights = {
+            "sequence/kl": WarmUp(config["kl_weight"], config["kl_anneal_steps"]),  # lambda
+            "interests": config["mie_weight"] if self.scorer == "sequence" else 1.0,  # beta_1
+            "interests/kl": config["mie_kl_weight"],
+            "orthogonality": config["orth_weight"],  # beta_2
+        }
         hidden_size, log_var_bias = config["hidden_size"], config["log_var_bias"]
 
         if self.scorer == "sequence":
-            self.embed = self.sequence_input(config)
-            self.mean_encoder = self.causal_transformer(config)
-            self.log_var_encoder = self.causal_transformer(config)
+            self.embed = transformer.sequence_input(config, self.max_seq_length)
+            self.mean_encoder = transformer.causal_transformer(config, self.max_seq_length)
+            self.log_var_encoder = transformer.causal_transformer(config, self.max_seq_length)
             # A bias of 0 is the plain reading of the paper: the output of the encoder, without a head.
             self.log_var_head = nn.Linear(hidden_size, hidden_size) if log_var_bias else nn.Identity()
             self.context = None
-            if self.has_interests and config["decoder_context"] == "interests":
+            if self.num_interests and config["decoder_context"] == "interests":
                 self.context = InterestContext(hidden_size, config["hidden_dropout_prob"])
-            self.decoder = self.causal_transformer(config)
-        if self.has_interests:
+            self.decoder = transformer.causal_transformer(config, self.max_seq_length)
+        if self.num_interests:
             self.interest_encoder = InterestEncoder(
                 hidden_size,
                 config["num_categories"],
@@ -101,14 +98,9 @@ class SIGMA(NextItemRecommender):
             self.interest_decoder = nn.Sequential(
                 nn.Linear(hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)
             )
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))  # of the warm-up of kl_weight
         self.init_weights(config["initializer_range"])
         if self.scorer == "sequence" and log_var_bias:
             nn.init.constant_(self.log_var_head.bias, log_var_bias)
-
-    @property
-    def has_interests(self) -> bool:
-        return self.prior == "mixture" or self.scorer == "interests"
 
     def posterior(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of z (11) after every item: item vectors ``[M, D]`` -> ``[M, D]`` twice."""
@@ -117,40 +109,32 @@ class SIGMA(NextItemRecommender):
         return mean, self.log_var_head(self.log_var_encoder(embedding, packing)).to(mean.dtype)
 
     def decode(self, z: Tensor, interests: tuple[Tensor, Tensor] | None, packing: Packing) -> Tensor:
-        """User vectors u_hat ``[M, D]`` from z ``[M, D]`` and, if it is set so, mean and intensity of the interests."""
+        """User vectors u_hat ``[M, D]`` from z ``[M, D]`` and, with a context, mean and intensity of the interests."""
         return self.decoder(z if self.context is None else self.context(z, *interests), packing)
 
-    def loss_terms(self, interaction) -> LossTerms:
-        """The parts of the loss of a batch, summed over its targets."""
-        batch = self.training_batch(interaction)
+    def loss_terms(self, batch: TrainingBatch) -> LossTerms:
         items, catalog = self.item_embedding(batch.items), self.item_vectors[1:]
         interests = prior = None
-        with precision.autocast_if_large(items):
-            if self.has_interests:
-                interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
-                prior = self._prior_at_targets(*interests, batch)
-                interest_users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
-            if self.scorer == "sequence":
-                mean, log_var = self.posterior(items, batch.packing)
-                z = gaussian.sample(mean, log_var)
-                sequence_users = batch.select(self.decode(z, interests, batch.packing))
+        sums, values = {}, {}
+        if self.num_interests:
+            interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
+            prior = self._prior_at_targets(*interests, batch)
+            interest_users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
+        if self.scorer == "sequence":
+            mean, log_var = self.posterior(items, batch.packing)
+            z = gaussian.sample(mean, log_var)
+            sequence_users = batch.select(self.decode(z, interests, batch.packing))
 
-        sequence_ce = sequence_kl = interest_ce = interest_kl = orthogonality = 0.0
-        if self.has_interests:
-            interest_ce = self.item_loss(
+        if self.num_interests:
+            sums["interests/ce"] = self.item_loss(
                 interest_users, catalog, batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
-            with precision.no_autocast(items):
-                interest_kl = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
-                orthogonality = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
+            sums["interests/kl"] = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
+            values["orthogonality"] = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
         if self.scorer == "sequence":
-            sequence_ce = self.item_loss(
-                sequence_users, catalog, batch.target, self.temperature, self.loss
-            )  # (13), (14)
-            with precision.no_autocast(items):
-                sequence_kl = self._sequence_kl(*(batch.select(part) for part in (z, mean, log_var)), prior).sum()
-
-        return LossTerms(sequence_ce, sequence_kl, interest_ce, interest_kl, orthogonality, len(batch.target))
+            sums["sequence/ce"] = self.item_loss(sequence_users, catalog, batch.target)  # (13), (14)
+            sums["sequence/kl"] = self._sequence_kl(*map(batch.select, (z, mean, log_var)), prior).sum()
+        return LossTerms(sums, len(batch.target), values)
 
     def _prior_at_targets(self, mean: Tensor, intensity: Tensor, batch: TrainingBatch) -> Interests:
         """The interests after the items that have a target: ``[N, K, D]`` and ``[N, K]``."""
@@ -164,27 +148,6 @@ class SIGMA(NextItemRecommender):
             prior = Interests(*(part.detach() for part in prior))
         return losses.mixture_kl(z, mean, log_var, prior.intensity, prior.mean, prior.log_var)  # (12)
 
-    def calculate_loss(self, interaction, num_targets: float | None = None) -> Tensor:
-        """Training loss (section 3.4) of a batch.
-
-        Args:
-            num_targets: what the sums over targets are divided by, so that every target of an epoch weighs the
-                same; by default the number of targets in this batch.
-
-        Returns:
-            A scalar in nats.
-        """
-        terms = self.loss_terms(interaction)
-        kl_weight = self.kl_weight
-        if self.training and self.kl_anneal_steps:
-            self.step += 1
-            kl_weight = kl_weight * (self.step / self.kl_anneal_steps).clamp(max=1)
-        sequence = terms.sequence_ce + kl_weight * terms.sequence_kl
-        interest = terms.interest_ce + self.mie_kl_weight * terms.interest_kl
-        mie_weight = self.mie_weight if self.scorer == "sequence" else 1.0
-        total = (sequence + mie_weight * interest) / (num_targets or terms.num_targets)
-        return total + self.orth_weight * terms.orthogonality
-
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
         """From the means (3.4), without noise; K = 1 for ``scorer: sequence``."""
         vectors = self.item_embedding(items)
@@ -194,3 +157,25 @@ class SIGMA(NextItemRecommender):
         interests = None if self.context is None else self.interest_encoder.mean_and_intensity(vectors, packing)
         mean = self.mean_encoder(self.embed(vectors, packing), packing)
         return self.decode(mean, interests, packing)[packing.last].unsqueeze(1) / self.temperature
+
+    def interests(self, items: Tensor, packing: Packing) -> Tensor:
+        """Decoded means of the interests ``[M, K, D]`` after every item: their products with item vectors are (9)."""
+        mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
+        return self.interest_decoder(mean)
+
+    def weights(self, items: Tensor, packing: Packing) -> Tensor:
+        """Probability a ``[M, K]`` of each item's categories; its mean over a history is the intensity alpha.
+
+        With ``mixture_mask``, 0 for categories that no item of the history was assigned to.
+        """
+        return self.interest_encoder.weights(self.item_embedding(items), packing)
+
+    def spread(self, items: Tensor, packing: Packing) -> Tensor:
+        """Standard deviation (6) of the interests after the last item, the root of their mean variance, ``[B, K]``."""
+        mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
+        return self.interest_encoder.log_var(mean[packing.last]).exp().mean(-1).sqrt()
+
+    def category_similarity(self) -> Tensor:
+        """Cosine of each item and each category, ``[V, K]``; row 0 is the padding."""
+        encoder = self.interest_encoder
+        return encoder.category_logits(self.item_embedding.weight) * encoder.category_temperature

@@ -1,4 +1,4 @@
-"""What SIGMA learnt about users and items, in their own words."""
+"""What a model with several vectors per user says of its users and items."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from torch import Tensor
 
 from recbole_sigma.errors import RequestError
 from recbole_sigma.layers.packing import Packing, pack
+from recbole_sigma.model.registry import MODELS
 
 
 class Interest(NamedTuple):
-    """One of the K interests of a user (section 3.2 of the paper).
+    """One of the K interests of a user.
 
     Attributes:
-        category: number of the implicit item category that it is of.
-        intensity: alpha, its share in the mixture; those of a user sum to 1.
-        items: tokens of the history that belong to the category, oldest first.
+        category: number of the interest, from 0; for SIGMA that of its implicit item category.
+        intensity: share of the interest in the weights of the history; those of a user sum to 1. For SIGMA it is
+            alpha, the interest's weight in the mixture.
+        items: tokens of the history whose largest weight is in this interest, oldest first.
         nearest: tokens of the catalog that the interest alone would recommend, (9), best first.
-        spread: standard deviation of its Gaussian (6), the root of the mean variance of its features.
+        spread: standard deviation of the interest's Gaussian (6), the root of the mean variance of its features; None
+            for models whose interests have none.
     """
 
     category: int
     intensity: float
     items: list[str]
     nearest: list[str]
-    spread: float
+    spread: float | None
 
 
 class Category(NamedTuple):
@@ -34,10 +37,10 @@ class Category(NamedTuple):
 
     Attributes:
         number: from 0.
-        size: items of the catalog that belong to it.
-        interactions: training interactions with these items.
-        typical: tokens of the items most like its vector, most similar first.
-        similarity: cosines of their vectors and that of the category.
+        size: number of items in the catalog that belong to it.
+        interactions: number of training interactions with these items.
+        typical: tokens of the items most similar to its vector, most similar first.
+        similarity: cosines between their vectors and that of the category.
     """
 
     number: int
@@ -47,46 +50,65 @@ class Category(NamedTuple):
     similarity: list[float]
 
 
-class ReadHistory(NamedTuple):
-    """A history of ``T`` items as SIGMA's interests see it; ``K`` interests, ``D`` hidden size."""
+class HistoryInterests(NamedTuple):
+    """The interests after a history of ``T`` items; ``K`` interests of size ``E``."""
 
-    category: Tensor  # [T], of each item
-    mean: Tensor  # [K, D]
-    log_var: Tensor  # [K, D]
-    intensity: Tensor  # [K]
-    users: Tensor  # [K, D], decoded: their products with item vectors are scores
+    vectors: Tensor  # [K, E]; their products with item vectors are scores
+    member: Tensor  # [T], interest in which each item has its largest weight
+    intensity: Tensor  # [K], summing to 1
+    spread: Tensor | None  # [K]
+
+
+def has_interests(model) -> bool:
+    return getattr(model, "num_interests", 0) > 0
+
+
+def learns_categories(model) -> bool:
+    """Whether the model learns implicit item categories, one for each interest."""
+    return has_interests(model) and hasattr(model, "category_similarity")
 
 
 def require_interests(model) -> None:
     """Raise RequestError unless the model has interests."""
-    if not getattr(model, "has_interests", False):
-        name = type(model).__name__
-        hint = ": it was trained with prior: standard" if hasattr(model, "has_interests") else ""
-        raise RequestError(f"{name} has no interests{hint}; expected a checkpoint of SIGMA with prior: mixture")
+    if not has_interests(model):
+        hint = " with these settings" if hasattr(model, "interests") else ""
+        raise RequestError(
+            f"{type(model).__name__} has no interests{hint}; expected a checkpoint of a model with several vectors per "
+            f"user: {_names('interests')}, with settings that give it interests"
+        )
+
+
+def require_categories(model) -> None:
+    """Raise RequestError unless the model learns item categories."""
+    require_interests(model)
+    if not learns_categories(model):
+        raise RequestError(
+            f"{type(model).__name__} learns no categories of items; expected a checkpoint of "
+            f"{_names('category_similarity')}"
+        )
+
+
+def _names(method: str) -> str:
+    """The plugin's models that have a method."""
+    return ", ".join(name for name, model in MODELS.items() if hasattr(model, method))
 
 
 @torch.no_grad()
-def read_history(model, items: Tensor) -> ReadHistory:
+def interests_of_history(model, items: Tensor) -> HistoryInterests:
     """The interests after a history ``[T]`` of item ids."""
-    vectors = model.item_embedding(items)
-    encoder = model.interest_encoder
-    mean, log_var, intensity = (
-        part[-1] for part in encoder(vectors, Packing(torch.tensor([len(items)]), items.device))
+    packing = Packing(torch.tensor([len(items)]), items.device)
+    weights, spread = model.weights(items, packing), model.spread(items, packing)
+    return HistoryInterests(
+        model.interests(items, packing)[-1],
+        weights.argmax(-1),
+        weights.sum(0) / weights.sum(),
+        None if spread is None else spread[0],
     )
-    category = encoder.category_logits(vectors).argmax(-1)
-    return ReadHistory(category, mean, log_var, intensity, model.interest_decoder(mean))
 
 
 @torch.no_grad()
-def category_similarity(model) -> Tensor:
-    """Cosine of each item and each category, ``[V, K]``; row 0 is the padding."""
-    encoder = model.interest_encoder
-    return encoder.category_logits(model.item_embedding.weight) * encoder.category_temperature
-
-
-@torch.no_grad()
-def intensities(model, sequences: Tensor) -> Tensor:
+def intensities(model, item_seq: Tensor) -> Tensor:
     """Intensity ``[B, K]`` of the interests after each history of ``[B, T]`` item ids, padded with zeros."""
-    items, packing = pack(sequences)
-    _, intensity = model.interest_encoder.mean_and_intensity(model.item_embedding(items), packing)
-    return intensity[packing.last]
+    items, packing = pack(item_seq)
+    mass = packing.segment_sums(model.weights(items, packing))
+    return mass / mass.sum(-1, keepdim=True)

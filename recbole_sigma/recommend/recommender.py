@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,22 +13,21 @@ from torch import Tensor
 
 from recbole_sigma.data.sequences import gather_padded
 from recbole_sigma.data.tables import Columns
+from recbole_sigma.deprecation import warn_once
 from recbole_sigma.errors import RequestError
-from recbole_sigma.evaluation import Ranked, rank_catalog, top_items
+from recbole_sigma.evaluation import Ranked, top_items
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.histories import Histories, HistoryFile, from_tokens
 from recbole_sigma.recommend.interests import (
     Category,
+    HistoryInterests,
     Interest,
-    ReadHistory,
-    category_similarity,
-    read_history,
+    interests_of_history,
+    require_categories,
     require_interests,
 )
 from recbole_sigma.recommend.saved_model import SavedModel, load_model
-
-if TYPE_CHECKING:
-    from recbole_sigma.recommend.search import ApproximateRecommender
+from recbole_sigma.recommend.search import ApproximateSearch, ExactSearch
 
 
 def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
@@ -68,17 +67,24 @@ class Recommendation(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Why a user sees what is recommended.
+    """The interests of a user beside the recommendations.
 
     Attributes:
         interests: most intense first.
         recommendation: as ``recommend`` gives it.
-        behind: for each item recommended, the category of the interest that scores it highest, (9).
+        closest_interest: for each recommended item, the number of the interest that scores it highest, (9). The scores
+            of SIGMA's sequence do not depend on the interests: they describe an item, and are not why it is recommended.
     """
 
     interests: list[Interest]
     recommendation: Recommendation
-    behind: list[int]
+    closest_interest: list[int]
+
+    @property
+    def behind(self) -> list[int]:
+        """Old name of ``closest_interest``."""
+        warn_once("Explanation.behind", "Explanation.closest_interest")
+        return self.closest_interest
 
 
 class Batch(NamedTuple):
@@ -103,29 +109,25 @@ class Recommender:
         columns: what users, items and times are called in the data that the model was trained on.
     """
 
-    def __init__(self, saved: SavedModel):
+    def __init__(self, saved: SavedModel, search: ExactSearch | ApproximateSearch | None = None):
         self._saved = saved
         self.model, self.settings, self._dataset, self.state, self.path = saved
         self.device = self.settings["device"]
-        self.catalog = Catalog(self.state["catalog"], self.model.ITEM_ID)
+        self.catalog = Catalog(self.state["metadata"], self.model.ITEM_ID)
         self.columns = Columns(self._dataset.uid_field, self._dataset.iid_field, self._dataset.time_field)
-        self._item_features = self._dataset.get_item_feature().to(self.device)
+        self._exact = ExactSearch(self.model, self._dataset.get_item_feature(), self.device)
+        self._search = search or self._exact
         self._user_id = self._dataset.field2token_id[self._dataset.uid_field]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.state['model']}, {len(self.catalog):,} items, on {self.device})"
+        searched = "" if self._search is self._exact else f", {self._search}"
+        return f"Recommender({self.state['model']}, {len(self.catalog):,} items, on {self.device}{searched})"
 
     @property
     def reads_user_id(self) -> bool:
         """Whether the model learnt a vector of each user, which new ones lack."""
-        history = from_tokens([[self.catalog.tokens[1]]], self.catalog)
-        rows = self._rows(history)
-        del rows.interaction[self._dataset.uid_field]
-        try:
-            self.rank(rows, 1, None)
-        except KeyError:
-            return True
-        return False
+        num_users = len(self._user_id)
+        return self._dataset.counts_users and any(num_users in weight.shape for weight in self.model.parameters())
 
     def recommend(
         self,
@@ -152,7 +154,7 @@ class Recommender:
             RequestError: histories that are no lists of tokens, or k is not from 1 to the number of items.
         """
         everyone = from_tokens(histories, self.catalog, users)
-        return [one for _, one in self._one_by_one([everyone], k, keep_seen)]
+        return [one for batch in self.batches(everyone, k, keep_seen) for _, one in self._recommendations(batch)]
 
     def recommend_users(
         self, inter_file: str | os.PathLike, k: int = 10, *, columns: Columns | None = None, keep_seen: bool = False
@@ -173,52 +175,57 @@ class Recommender:
             RequestError: k is not from 1 to the number of items.
         """
         self.check_k(k)
-        return self._one_by_one(self.read(inter_file, columns), k, keep_seen)
+        histories = self.read(inter_file, columns)
+        return (
+            one
+            for everyone in histories
+            for batch in self._in_batches(everyone)
+            for one in self._recommendations(self._recommend(batch, k, keep_seen))
+        )
 
     def interests(self, history: Sequence[str], nearest: int = 5) -> list[Interest]:
-        """What the user of a history is interested in, most intensely first; for SIGMA.
+        """The interests of the user of a history, most intense first; for models with several vectors per user.
 
         Args:
             history: item tokens, oldest first, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last known ones.
             nearest: items of the catalog to list for each interest, or all if there are fewer.
 
         Returns:
-            An ``Interest`` for each of the K categories.
+            An ``Interest`` for each of the K interests.
 
         Raises:
             RequestError: the model has no interests, or the history no item that it knows.
         """
-        return self._interests(*self._read(history), nearest)
+        return self._interests(*self._read(from_tokens([history], self.catalog)), nearest)
 
-    def _read(self, history: Sequence[str]) -> tuple[Tensor, ReadHistory]:
-        """The known items that the model reads of a history, and what it makes of them."""
+    def _read(self, histories: Histories) -> tuple[Tensor, HistoryInterests]:
+        """The known items that the model reads of the only history, and the interests after them."""
         require_interests(self.model)
-        items = from_tokens([history], self.catalog).items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
+        items = histories.items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
         if not len(items):
             raise RequestError(
-                f"the history has no item that the model knows: {list(history)}; expected one at least, such as "
+                "the history has no item that the model knows; expected at least one, such as "
                 f"{self.catalog.tokens[1]!r}"
             )
-        return items, read_history(self.model, items.to(self.device))
+        return items, interests_of_history(self.model, items.to(self.device))
 
-    def _interests(self, items: Tensor, read: ReadHistory, nearest: int) -> list[Interest]:
+    def _interests(self, items: Tensor, read: HistoryInterests, nearest: int) -> list[Interest]:
         nearest = self._most("nearest", nearest)
-        tokens, category = self.catalog.tokens[items.numpy()], read.category.cpu().numpy()
-        best = top_items(read.users.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
-        spread = read.log_var.exp().mean(-1).sqrt().tolist()
+        tokens, member = self.catalog.tokens[items.numpy()], read.member.cpu().numpy()
+        best = top_items(read.vectors.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
         return [
             Interest(
                 number,
                 float(read.intensity[number]),
-                tokens[category == number].tolist(),
+                tokens[member == number].tolist(),
                 self.catalog.tokens[best[number]].tolist(),
-                spread[number],
+                None if read.spread is None else float(read.spread[number]),
             )
             for number in read.intensity.argsort(descending=True).tolist()
         ]
 
     def categories(self, typical: int = 10) -> list[Category]:
-        """The implicit item categories that SIGMA learnt.
+        """The implicit item categories that the model learnt, such as SIGMA's.
 
         Args:
             typical: items to list for each, or all if there are fewer.
@@ -226,9 +233,10 @@ class Recommender:
         Raises:
             RequestError: the model has none.
         """
-        require_interests(self.model)
+        require_categories(self.model)
         typical = self._most("typical", typical)
-        similarity = category_similarity(self.model)[1:].cpu()
+        with torch.no_grad():
+            similarity = self.model.category_similarity()[1:].cpu()
         members = similarity.argmax(1).numpy()
         best = similarity.topk(typical, dim=0)
         return [
@@ -243,38 +251,63 @@ class Recommender:
         ]
 
     def explain(self, history: Sequence[str], k: int = 10, nearest: int = 5) -> Explanation:
-        """The interests of a user, the recommendations, and which interest each of them answers to most; for SIGMA.
+        """The interests of a user, the recommendations, and which interest scores each of them highest.
 
-        Arguments and errors are those of ``recommend`` and ``interests``.
+        For models with several vectors per user. Arguments and errors are those of ``recommend`` and ``interests``.
         """
-        items, read = self._read(history)
+        histories = from_tokens([history], self.catalog)
+        items, read = self._read(histories)
         interests = self._interests(items, read, nearest)
-        (recommendation,) = self.recommend([history], k)
-        recommended = torch.from_numpy(self.catalog.ids(recommendation.items)).to(self.device)
+        (batch,) = self.batches(histories, k)
+        ((_, recommendation),) = self._recommendations(batch)
+        recommended = torch.from_numpy(batch.items[0, : len(recommendation.items)]).to(self.device)
         with torch.no_grad():
-            behind = (read.users @ self.model.item_vectors[recommended].T).argmax(0).tolist()
-        return Explanation(interests, recommendation, behind)
+            scores = read.vectors @ self.model.item_vectors[recommended].T  # [K, k]
+        return Explanation(interests, recommendation, scores.argmax(0).tolist())
 
-    def index(self, kind: str = "faiss", probes: int = 64) -> ApproximateRecommender:
-        """The same for large catalogs: recommendations among candidates that an index finds; needs the extra ``ann``.
+    def index(self, kind: str = "faiss", probes: int = 64) -> Recommender:
+        """The same recommender for large catalogs: it ranks candidates that an index finds; needs the extra ``ann``.
 
         Args:
             kind: "faiss", inverted lists.
-            probes: lists that are searched; more find more and take longer. There are about four times as many as the
-                root of the number of items.
+            probes: number of lists to search; more lists find more and take longer. There are about ``4 sqrt(V)``.
 
         Returns:
-            What recommends as this does, and tells its ``recall``.
+            A recommender whose ``recall`` says which share of the exact results it finds.
 
         Raises:
             MissingExtraError: faiss is not installed.
-            RequestError: the kind is not known, or the model has no vectors of users and items.
+            RequestError: the kind is unknown, or the model has no vectors of users and items.
         """
-        from recbole_sigma.recommend.search import ApproximateRecommender
-
         if kind != "faiss":
             raise RequestError(f"kind is {kind!r}; expected 'faiss'")
-        return ApproximateRecommender(self, probes)
+        return Recommender(self._saved, ApproximateSearch(self._exact, probes))
+
+    def recall(self, histories: Sequence[Sequence[str]], k: int = 10, *, keep_seen: bool = False) -> float:
+        """Share of the k best items of the exact ranking that this recommender finds; 1 unless it searches an index.
+
+        The mean over the histories that have both known items and items left to recommend.
+
+        Args:
+            histories, k, keep_seen: as for ``recommend``.
+
+        Raises:
+            RequestError: no history has such an item; or as for ``recommend``.
+        """
+        everyone = from_tokens(histories, self.catalog)
+        shares = []
+        for histories, own in zip(self._in_batches(everyone), self.batches(everyone, k, keep_seen)):
+            best = self._recommend(histories, k, keep_seen, self._exact)
+            for row in np.flatnonzero(~best.by_popularity):
+                expected = best.items[row, np.isfinite(best.scores[row])]
+                if len(expected):
+                    found = own.items[row, np.isfinite(own.scores[row])]
+                    shares.append(np.isin(expected, found).mean())
+        if not shares:
+            raise RequestError(
+                "no history has an item that the model knows, and leaves others to recommend; expected one at least"
+            )
+        return float(np.mean(shares))
 
     def read(self, path: str | os.PathLike, columns: Columns | None = None) -> HistoryFile:
         """The histories in a file; arguments as for ``recommend_users``."""
@@ -284,7 +317,10 @@ class Recommender:
     def batches(self, everyone: Histories, k: int, keep_seen: bool = False) -> Iterator[Batch]:
         """Recommendations as arrays, ``eval_batch_size`` users at a time; k and keep_seen as for ``recommend``."""
         self.check_k(k)
-        return (self._recommend(batch, k, keep_seen) for batch in everyone.batches(self.settings["eval_batch_size"]))
+        return (self._recommend(histories, k, keep_seen) for histories in self._in_batches(everyone))
+
+    def _in_batches(self, everyone: Histories) -> Iterator[Histories]:
+        return everyone.batches(self.settings["eval_batch_size"])
 
     def check_k(self, k: int) -> None:
         """Raise RequestError unless there are k items."""
@@ -297,24 +333,26 @@ class Recommender:
             raise RequestError(f"{name} is {count!r}; expected a number of items of at least 1")
         return min(count, len(self.catalog))
 
-    def _one_by_one(self, parts, k: int, keep_seen: bool) -> Iterator[tuple[str, Recommendation]]:
-        for everyone in parts:
-            for batch in self.batches(everyone, k, keep_seen):
-                counts = np.isfinite(batch.scores).sum(1)
-                tokens, scores = self.catalog.tokens[batch.items].tolist(), batch.scores.tolist()
-                rows = zip(batch.users, tokens, scores, counts, batch.unknown.tolist(), batch.by_popularity.tolist())
-                for user, items, own, count, unknown, by_popularity in rows:
-                    yield user, Recommendation(items[:count], own[:count], unknown, by_popularity)
+    def _recommendations(self, batch: Batch) -> Iterator[tuple[str, Recommendation]]:
+        """The user and the recommendation of each row of a batch."""
+        counts = np.isfinite(batch.scores).sum(1)
+        tokens, scores = self.catalog.tokens[batch.items].tolist(), batch.scores.tolist()
+        rows = zip(batch.users, tokens, scores, counts, batch.unknown.tolist(), batch.by_popularity.tolist())
+        for user, items, own, count, unknown, by_popularity in rows:
+            yield user, Recommendation(items[:count], own[:count], unknown, by_popularity)
 
     @torch.no_grad()
-    def _recommend(self, histories: Histories, k: int, keep_seen: bool) -> Batch:
+    def _recommend(
+        self, histories: Histories, k: int, keep_seen: bool, search: ExactSearch | ApproximateSearch | None = None
+    ) -> Batch:
         empty = histories.lengths == 0
         items = torch.from_numpy(self.catalog.by_popularity[:k]).repeat(len(empty), 1)
         scores = torch.from_numpy(self.catalog.popularity)[items].to(torch.float64)
         if not empty.all():
             known = histories._replace(users=histories.users[~empty.numpy()], lengths=histories.lengths[~empty])
             row = torch.arange(len(known.lengths)).repeat_interleave(known.lengths)
-            ranked = self.rank(self._rows(known), k, None if keep_seen else (row, known.items))
+            excluded = None if keep_seen else (row, known.items)
+            ranked = (search or self._search).rank(self._rows(known), k, excluded)
             scores[~empty], items[~empty] = ranked.scores.to("cpu", torch.float64), ranked.items.cpu()
         return Batch(
             histories.users,
@@ -326,11 +364,8 @@ class Recommender:
         )
 
     def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
-        """The k best items of rows to evaluate; see ``evaluation.rank_catalog``."""
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            return rank_catalog(
-                self.model, rows.to(self.device), len(self.catalog) + 1, k, excluded, self._item_features
-            )
+        """The k best items of evaluation rows; arguments as for ``evaluation.rank_catalog``."""
+        return self._search.rank(rows, k, excluded)
 
     def _rows(self, histories: Histories) -> Interaction:
         """What models read of histories that are not empty: RecBole's padded lists of the last items."""

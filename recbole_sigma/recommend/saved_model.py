@@ -130,13 +130,13 @@ def build_model(
             f"checkpoint {path} is of {state['model']}, which knows users by their number and no histories; expected a "
             "sequential model, such as SIGMA, SASRecAP or SASRec"
         )
-    if state["catalog"] is None:
+    if state["metadata"] is None:
         raise CheckpointError(f"checkpoint {path} does not say what its items are; expected one of a run of the plugin")
     settings = Settings({**state["config"], "device": device, **ALONE})
     try:
         for key in ("eval_batch_size", "MAX_ITEM_LIST_LENGTH"):
             at_least(1).check(key, settings[key])
-        dataset = DescribedDataset(settings, state["catalog"])
+        dataset = DescribedDataset(settings, state["metadata"])
         with torch.random.fork_rng(devices=[]):
             model = model_class(settings, dataset).to(device)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:

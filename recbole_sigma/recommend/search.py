@@ -1,8 +1,6 @@
-"""Recommendations from catalogs that are too large to be scored as a whole for every user."""
+"""How a recommender searches the catalog: all of it, or candidates that an index finds."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,10 +9,9 @@ from torch import Tensor
 
 from recbole_sigma import precision
 from recbole_sigma.errors import RequestError
-from recbole_sigma.evaluation import Ranked
+from recbole_sigma.evaluation import Ranked, rank_catalog
 from recbole_sigma.extras import require
-from recbole_sigma.recommend.histories import from_tokens
-from recbole_sigma.recommend.recommender import Recommender
+from recbole_sigma.model.registry import MODELS
 
 SAMPLES = 40
 """Items for each list from which the lists are learnt; faiss asks for 39."""
@@ -53,14 +50,35 @@ class ProductIndex:
         return torch.from_numpy(self._index.search(vectors, k)[1])
 
 
-class ApproximateRecommender(Recommender):
-    """A recommender that scores some candidates only; ``Recommender.index`` makes one.
-
-    The candidates of a user are what an index finds for each of the user's vectors. Their scores are those of the
-    model; what may be missing are items. A user for whom fewer than k are found gets the exact ranking.
+class ExactSearch:
+    """Ranks the whole catalog.
 
     Args:
-        exact: whose model has vectors of users and items.
+        model: sequential.
+        item_features: an interaction of the ``V`` items.
+        device: of the model.
+    """
+
+    def __init__(self, model, item_features: Interaction, device: torch.device) -> None:
+        self.model, self.device = model, device
+        self.item_features = item_features.to(device)
+
+    @torch.no_grad()
+    def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
+        """The k best items of evaluation rows; arguments as for ``evaluation.rank_catalog``."""
+        features = self.item_features
+        with torch.autocast(self.device.type, enabled=False):
+            return rank_catalog(self.model, rows.to(self.device), len(features), k, excluded, features)
+
+
+class ApproximateSearch:
+    """Ranks candidates only: the items that an index finds for each vector of a user.
+
+    Candidates get the scores of the model; what may be missing are items. A user for whom fewer than k candidates are
+    found gets the exact ranking.
+
+    Args:
+        exact: of a model with vectors of users and items.
         probes: see ``ProductIndex``.
 
     Raises:
@@ -68,49 +86,34 @@ class ApproximateRecommender(Recommender):
         RequestError: the model has no such vectors, or probes is no positive integer.
     """
 
-    def __init__(self, exact: Recommender, probes: int) -> None:
-        super().__init__(exact._saved)
+    def __init__(self, exact: ExactSearch, probes: int) -> None:
+        self.model = exact.model
         if not hasattr(self.model, "user_vectors"):
             raise RequestError(
-                f"{self.state['model']} has no vectors of users and items to search; expected SIGMA or SASRecAP"
+                f"{type(self.model).__name__} has no vectors of users and items to search; expected one of "
+                f"{', '.join(MODELS)}"
             )
         if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
             raise RequestError(f"probes is {probes!r}; expected a number of lists of at least 1")
-        self._exact = exact
+        self._exact, self.probes = exact, probes
         self._item_vectors = self.model.item_vectors.detach()
         self._index = ProductIndex(self._item_vectors[1:].cpu(), probes)
 
-    def recall(self, histories: Sequence[Sequence[str]], k: int = 10, *, keep_seen: bool = False) -> float:
-        """Share of the k best items that are found, a mean over histories that have both known items and items left.
+    def __repr__(self) -> str:
+        return f"approximate search with probes={self.probes}"
 
-        Args:
-            histories, k, keep_seen: as for ``recommend``.
-
-        Raises:
-            RequestError: no history has such an item; or as for ``recommend``.
-        """
-        everyone = from_tokens(histories, self.catalog)
-        found = expected = 0
-        for own, exact in zip(self.batches(everyone, k, keep_seen), self._exact.batches(everyone, k, keep_seen)):
-            for row in np.flatnonzero(~exact.by_popularity):
-                best = exact.items[row, np.isfinite(exact.scores[row])]
-                if len(best):
-                    found += np.isin(best, own.items[row, np.isfinite(own.scores[row])]).mean()
-                    expected += 1
-        if not expected:
-            raise RequestError(
-                "no history has an item that the model knows, and leaves others to recommend; expected one at least"
-            )
-        return float(found / expected)
-
+    @torch.no_grad()
     def rank(self, rows: Interaction, k: int, excluded: tuple[Tensor, Tensor] | None) -> Ranked:
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            users = self.model.user_vectors(rows.to(self.device))
+        """As ``ExactSearch.rank``, on the CPU."""
+        device = self._item_vectors.device
+        with torch.autocast(device.type, enabled=False):
+            users = self.model.user_vectors(rows.to(device))
         row, item = excluded or (torch.empty(0, dtype=torch.long),) * 2
         most_excluded = int(row.bincount(minlength=1).max())
-        count = min(k + most_excluded, len(self.catalog))
+        num_items = len(self._item_vectors)
+        count = min(k + most_excluded, num_items - 1)
         step = max(1, VALUES_AT_ONCE // (count * users.shape[1] * users.shape[2]))
-        pairs = row * len(self._item_vectors) + item
+        pairs = row * num_items + item
         starts = range(0, len(users), step)
         ranked = [self._best(users[start : start + step], start, k, count, pairs) for start in starts]
         ranked = Ranked(*(torch.cat(part) for part in zip(*ranked)))
@@ -118,16 +121,16 @@ class ApproximateRecommender(Recommender):
         if len(short):
             own = torch.isin(row, short)
             ranks = torch.searchsorted(short, row[own]), item[own]
-            rest = super().rank(rows[short], k, None if excluded is None else ranks)
+            rest = self._exact.rank(rows[short], k, None if excluded is None else ranks)
             ranked.scores[short], ranked.items[short] = rest.scores.cpu(), rest.items.cpu()
         return ranked
 
     def _best(self, users: Tensor, first_row: int, k: int, count: int, excluded: Tensor) -> Ranked:
-        """The best candidates of users ``[b, K, D]``, the first of which has this row among the pairs, on the CPU."""
+        """The best candidates of users ``[b, K, D]``, on the CPU; the first user has the row ``first_row`` in the pairs."""
         found = self._index.search(users.flatten(0, 1).cpu(), count)
         items = (1 + found.view(len(users), -1)).sort(1).values  # [b, C], 0 where nothing was found
         with precision.no_autocast(users):
-            vectors = self._item_vectors[items.to(self.device)]
+            vectors = self._item_vectors[items.to(users.device)]
             scores = (users @ vectors.transpose(1, 2)).amax(1).cpu()
         row = torch.arange(first_row, first_row + len(users)).unsqueeze(1)
         left_out = (items == 0) | torch.isin(row * len(self._item_vectors) + items, excluded)

@@ -14,7 +14,7 @@ from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import DataError
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.recommend.interests import intensities
+from recbole_sigma.recommend.interests import has_interests, intensities
 from recbole_sigma.recommend.saved_model import Settings
 
 
@@ -82,7 +82,7 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
             "--data_path"
         )
     dataset = create_dataset(settings)
-    if identify(dataset)["digest"] != state["catalog"]["digest"]:
+    if identify(dataset)["digest"] != state["metadata"]["digest"]:
         raise DataError(
             f"the data in {settings['data_path']} have other users or items than those of the training; give the "
             "folder with its files with --data_path"
@@ -108,7 +108,7 @@ def rank_test_rows(recommender: Recommender, loader: FullSortLoader) -> HeldOut:
             columns["length"].append(dataset.seen_before(interaction[TARGET_INDEX])[1])
         else:  # benchmark files hold no more than the lists
             columns["length"].append(interaction[model.ITEM_SEQ_LEN])
-        if getattr(model, "has_interests", False):
+        if has_interests(model):
             columns["intensity"].append(intensities(model, interaction[model.ITEM_SEQ].to(recommender.device)))
     return HeldOut(
         loader, **{name: torch.cat(parts).cpu().numpy() if parts else None for name, parts in columns.items()}

@@ -6,7 +6,7 @@ import numpy as np
 
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.recommend.catalog import Catalog
-from recbole_sigma.recommend.interests import category_similarity
+from recbole_sigma.recommend.interests import learns_categories
 
 
 def title(catalog: Catalog, id_: int) -> str:
@@ -16,9 +16,9 @@ def title(catalog: Catalog, id_: int) -> str:
 
 def category_of_items(recommender: Recommender) -> np.ndarray | None:
     """Number of the category of each item ``[V]``, or None for models without categories."""
-    if not getattr(recommender.model, "has_interests", False):
+    if not learns_categories(recommender.model):
         return None
-    return category_similarity(recommender.model).argmax(1).cpu().numpy()
+    return recommender.model.category_similarity().argmax(1).cpu().numpy()
 
 
 def item_vectors(recommender: Recommender) -> np.ndarray | None:

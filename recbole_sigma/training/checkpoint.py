@@ -11,16 +11,16 @@ from scipy import sparse
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.safe_write import replace_file
 
-FORMAT = 2
+FORMAT = 3
 PARTS = {
     "model": str,
     "config": dict,
-    "catalog": (dict, type(None)),
+    "metadata": (dict, type(None)),
     "state_dict": dict,
     "other_parameter": (dict, type(None)),
 }
 """What every checkpoint has, and of which type."""
-CATALOG_PARTS = {"users": int, "items": int, "digest": str}
+METADATA_PARTS = {"users": int, "items": int, "digest": str}
 
 
 def save(state: dict, path: str | os.PathLike) -> None:
@@ -72,6 +72,15 @@ def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
     return checked(state, path, parts)
 
 
+def _upgraded(state):
+    """A state of format 2 as one of format 3, where the metadata was called "catalog"; anything else as it is."""
+    if not isinstance(state, dict) or state.get("format") != 2 or "catalog" not in state:
+        return state
+    state = {**state, "format": FORMAT, "metadata": state["catalog"]}
+    del state["catalog"]
+    return state
+
+
 def checked(state, path: str | os.PathLike, parts: dict = PARTS) -> dict:
     """A state as it was read, if it has what was saved.
 
@@ -86,6 +95,7 @@ def checked(state, path: str | os.PathLike, parts: dict = PARTS) -> dict:
     Raises:
         CheckpointError: it is no state of a checkpoint.
     """
+    state = _upgraded(state)
     foreign = f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})"
     if not isinstance(state, dict) or not state.keys() >= {"format", *parts}:
         raise CheckpointError(foreign)
@@ -100,11 +110,11 @@ def _well_formed(state: dict, parts: dict) -> bool:
     """Whether the parts have the types that ``restore`` relies on."""
     named = [state.get(part) for part in ("config", "state_dict", "other_parameter")]
     names = (name for part in named if isinstance(part, dict) for name in part)
-    catalog = state.get("catalog")
+    metadata = state.get("metadata")
     return (
         _has(state, {"format": int, **parts})
         and all(isinstance(name, str) for name in names)
-        and (catalog is None or _has(catalog, CATALOG_PARTS))
+        and (metadata is None or _has(metadata, METADATA_PARTS))
     )
 
 
@@ -130,7 +140,7 @@ def restore(
     state: dict,
     path: str,
     model_name: str,
-    expected_catalog: dict | None = None,
+    expected_metadata: dict | None = None,
     settings: dict | None = None,
 ) -> None:
     """Put the parameters of a checkpoint into a model.
@@ -140,7 +150,7 @@ def restore(
         state: as ``load`` returns it.
         path: of the checkpoint, for messages.
         model_name: of the model.
-        expected_catalog: of the data set, as ``data.identify`` returns it; None takes any.
+        expected_metadata: of the data set, as ``data.identify`` returns it; None takes any.
         settings: those of the model, which have to be those of the checkpoint; two that differ may fit by shape.
 
     Raises:
@@ -148,9 +158,9 @@ def restore(
     """
     if state["model"] != model_name:
         raise CheckpointError(f"checkpoint {path} is of the model {state['model']}; expected {model_name}")
-    if None not in (expected_catalog, state["catalog"]) and state["catalog"]["digest"] != expected_catalog["digest"]:
-        found = "{users} users and {items} items".format(**state["catalog"])
-        wanted = "{users} users and {items} items".format(**expected_catalog)
+    if None not in (expected_metadata, state["metadata"]) and state["metadata"]["digest"] != expected_metadata["digest"]:
+        found = "{users} users and {items} items".format(**state["metadata"])
+        wanted = "{users} users and {items} items".format(**expected_metadata)
         if found == wanted:
             wanted = "others of the same number"
         raise CheckpointError(

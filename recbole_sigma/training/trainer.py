@@ -28,7 +28,6 @@ from recbole_sigma.errors import CheckpointError, ConfigError, TrainingError
 from recbole_sigma.evaluation import RankedItems, TopItemsCollector, rank_catalog
 from recbole_sigma.training.interrupt import defer_interrupt
 from recbole_sigma.model.base import NextItemRecommender
-from recbole_sigma.precision import autocast
 from recbole_sigma.training.resume import UnfinishedRun
 from recbole_sigma.training.run_log import new_run_id
 from recbole_sigma.training.state import TrainingState
@@ -51,7 +50,7 @@ class ResumableTrainer(Trainer):
     """Mixed in front of the trainer that RecBole chooses for a model.
 
     Attributes:
-        catalog: what the checkpoints say of the data set; see ``data.describe``.
+        metadata: what the checkpoints say of the data set; see ``data.describe``.
         history: of each epoch so far its number, ``train_loss``, ``seconds`` of training, and ``valid``, the result of
             validation, if there was one.
         has_checkpoint: whether this run has saved one.
@@ -71,7 +70,7 @@ class ResumableTrainer(Trainer):
                 raise ConfigError(f"enable_amp is not for {config['model']}; expected precision: bf16 in its place")
             if config["torch_compile"]:
                 model.compile_layers()
-        self.catalog = None
+        self.metadata = None
         self.history = []
         self.has_checkpoint = False
         self.epoch = self.train_step = 0
@@ -144,8 +143,7 @@ class ResumableTrainer(Trainer):
 
     def _optimize(self, batch, targets_per_batch):
         self.optimizer.zero_grad()
-        with autocast(self.config["precision"], self.device):
-            loss = self.model.calculate_loss(batch, num_targets=targets_per_batch)
+        loss = self.model.step_loss(batch, targets_per_batch).total
         if self.device.type == "cpu":  # for a loss on a GPU one would have to wait
             self._check_nan(loss)
         loss.backward()
@@ -177,7 +175,7 @@ class ResumableTrainer(Trainer):
         state = {
             "model": self.config["model"],
             "config": self.config.plain_dict(),
-            "catalog": self.catalog,
+            "metadata": self.metadata,
             "epoch": epoch,
             "best_valid_score": self.best_valid_score,
             "state_dict": self.model.state_dict(),
@@ -286,7 +284,7 @@ class ResumableTrainer(Trainer):
         state = checkpoint.load(path)
         own = model_keys(type(self.model))
         settings = {key: value for key, value in self.config.plain_dict().items() if key in own}
-        checkpoint.restore(self.model, state, path, self.config["model"], self.catalog, settings)
+        checkpoint.restore(self.model, state, path, self.config["model"], self.metadata, settings)
         self.logger.info(f"Loaded {path}")
 
 

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from benchmarks.paper import ranks
 from benchmarks.paper.significance import compare, metric_of_users
 from recbole_sigma.config import Config
-from recbole_sigma.quick_start import prepare
+from recbole_sigma.quick_start import build_run
 
 
 @pytest.mark.parametrize("remove_seen", [False, True])
@@ -22,18 +22,18 @@ def test_ranks_are_in_the_order_of_users_whatever_the_model(model, remove_seen, 
     """Items are ranked by their ids, so that the rank of a user's last item follows from the file."""
     monkeypatch.chdir(tmp_path)
     settings = {"data_path": str(toy_path), "remove_seen": remove_seen, "eval_batch_size": 7}
-    prepared = prepare(Config(model.__name__, "toy", config_dict=settings))
+    parts = build_run(Config(model.__name__, "toy", config_dict=settings))
 
     def by_id(self, interaction):
-        return -torch.arange(prepared.dataset.item_num, dtype=torch.float32).repeat(len(interaction), 1)
+        return -torch.arange(parts.dataset.item_num, dtype=torch.float32).repeat(len(interaction), 1)
 
     monkeypatch.setattr(model, "full_sort_predict", by_id)
-    metrics, found = ranks.evaluate_with_ranks(prepared.trainer, prepared.test_data)
+    metrics, found = ranks.evaluate_with_ranks(parts.trainer, parts.test_data)
     histories = {}
     for line in (toy_path / "toy" / "toy.inter").read_text().splitlines()[1:]:
         user, item, _ = line.split("\t")
-        histories.setdefault(user, []).append(prepared.dataset.token2id("item_id", item))
-    users = prepared.dataset.id2token("user_id", list(range(1, prepared.dataset.user_num)))
+        histories.setdefault(user, []).append(parts.dataset.token2id("item_id", item))
+    users = parts.dataset.id2token("user_id", list(range(1, parts.dataset.user_num)))
     expected = []
     for user in users:
         *seen, target = histories[user]

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, create_loaders
 from recbole_sigma.errors import ConfigError
 from tests.data.test_dataset import random_rows, sequences, tokens
 
 
 def loaders(config):
     dataset = create_dataset(config)
-    return dataset, prepare_data(config, dataset)
+    return dataset, create_loaders(config, dataset)
 
 
 def training_pairs(loader):
@@ -195,7 +195,7 @@ def test_items_lie_on_the_device_and_a_batch_is_put_together_there_without_waiti
     config = config_for("SIGMA", random_rows(users=40), train_batch_size=7)
     dataset = create_dataset(config)
     config["device"] = torch.device("meta")
-    train, _, _ = prepare_data(config, dataset)
+    train, _, _ = create_loaders(config, dataset)
     for batch in train:
         assert batch.items.device.type == batch.target.device.type == batch.packing.position.device.type == "meta"
         assert len(batch.items) == len(batch.target) == batch.packing.lengths.sum()

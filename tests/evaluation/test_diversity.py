@@ -17,7 +17,7 @@ from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
 from recbole_sigma import Config, run_recbole_sigma
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, create_loaders
 from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.evaluation import diversity as module
 from recbole_sigma.evaluation.diversity import bit_masks, diversity
@@ -326,7 +326,7 @@ def lists_of(model_name, state, remove_seen=True):
     """What a model recommends for the test, from all its scores at once."""
     config = Config(model_name, "ml-100k", config_dict={**BY_MODEL.get(model_name, {}), "remove_seen": remove_seen})
     init_seed(config["seed"], True)
-    train, _, test = prepare_data(config, create_dataset(config))
+    train, _, test = create_loaders(config, create_dataset(config))
     model = config.model_class(config, train.dataset)
     model.load_state_dict(state)
     model.eval()
@@ -372,7 +372,7 @@ def test_every_way_of_ranking_has_it(folder, model, settings):
     config, dataset = toy(
         folder, model, topk=[2, 40] if model == "Pop" else [2, 5], valid_metric="Diversity@2", **settings
     )
-    train, _, test = prepare_data(config, dataset)
+    train, _, test = create_loaders(config, dataset)
     network = config.model_class(config, train.dataset)
     network.calculate_loss(next(iter(train)))  # Pop counts here
     trainer = trainer_class(config)(config, network)

@@ -8,7 +8,7 @@ from recbole.evaluator.register import metric_information, metrics_dict
 from recbole.utils import get_trainer, init_seed
 
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, prepare_data
+from recbole_sigma.data import create_dataset, create_loaders
 from recbole_sigma.evaluation import collector, full_sort
 from recbole_sigma.training.trainer import trainer_class
 from tests.data.test_dataset import random_rows
@@ -44,7 +44,7 @@ def evaluations(folder, tmp_path, monkeypatch):
         given = {"metrics": TOP_METRICS, "topk": [1, 3, 10], "valid_metric": "Recall@10", "metric_decimal_place": 12}
         given.update(BY_MODEL.get(model, {}), data_path=str(folder), eval_batch_size=7, show_progress=False, **settings)
         config = Config(model, "toy", config_dict=given)
-        train, _, test = prepare_data(config, create_dataset(config))
+        train, _, test = create_loaders(config, create_dataset(config))
         init_seed(0, True)
         network = config.model_class(config, train.dataset)
         network.calculate_loss(next(iter(train)))  # Pop counts here
@@ -145,7 +145,7 @@ def test_metrics_that_list_items_only_need_no_hits(evaluations):
 def test_a_second_evaluation_does_not_remember_the_first(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Config("SIGMA", "toy", config_dict={"data_path": str(folder), **SMALL})
-    train, valid, test = prepare_data(config, create_dataset(config))
+    train, valid, test = create_loaders(config, create_dataset(config))
     trainer = trainer_class(config)(config, config.model_class(config, train.dataset))
     alone = trainer.evaluate(test, load_best_model=False)
     trainer.evaluate(valid, load_best_model=False)
@@ -156,7 +156,7 @@ def test_a_second_evaluation_does_not_remember_the_first(folder, tmp_path, monke
 def test_an_evaluation_under_autocast_runs_in_float32(folder, tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     config = Config(model, "toy", config_dict={"data_path": str(folder), **SMALL})
-    train, _, test = prepare_data(config, create_dataset(config))
+    train, _, test = create_loaders(config, create_dataset(config))
     trainer = trainer_class(config)(config, config.model_class(config, train.dataset))
     products = next(module for module in trainer.model.modules() if isinstance(module, torch.nn.Linear))
     dtypes = set()

@@ -21,6 +21,7 @@ RECBOLE = {
     "MAX_ITEM_LIST_LENGTH": MAX_LENGTH,
     "transform": None,
     "device": "cpu",
+    "precision": None,
 }
 SMALL = {
     "hidden_size": 8,

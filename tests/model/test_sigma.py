@@ -594,14 +594,14 @@ REFUSED = [(key, value) for keys, values in REFUSED_BY_KIND for key in keys for 
 
 
 def test_every_setting_has_values_that_are_refused():
-    assert {key for key, _ in REFUSED} == set(SIGMA.settings)
+    assert {key for key, _ in REFUSED} == set(SIGMA.rules)
 
 
 @pytest.mark.parametrize("key, value", REFUSED)
 def test_bad_value_of_a_setting_is_refused_by_name_with_what_is_expected(key, value):
     with pytest.raises(ConfigError) as refusal:
         build_sigma(**{key: value})
-    assert str(refusal.value) == f"{key} is {value!r}; expected {SIGMA.settings[key].expected}"
+    assert str(refusal.value) == f"{key} is {value!r}; expected {SIGMA.rules[key].expected}"
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_an_explanation_shows_interests_and_recommendations(words, rec, capsys):
         assert re.search(rf"interest {interest.category} +{interest.intensity:.1%}", out)
         for item in interest.items + interest.nearest:
             assert f"{item}  The {item[1:]}th" in out
-    for item, category in zip(explanation.recommendation.items, explanation.behind):
+    for item, category in zip(explanation.recommendation.items, explanation.closest_interest):
         assert re.search(rf"{item} +-?\d+\.\d{{4}}  interest {category}  The {item[1:]}th", out)
 
 

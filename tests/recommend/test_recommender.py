@@ -171,7 +171,7 @@ def test_an_unknown_device_is_refused(trained):
         recbole_sigma.load(trained, device="gpu7")
 
 
-@pytest.mark.parametrize("entry", ["catalog", "config", "state_dict"])
+@pytest.mark.parametrize("entry", ["metadata", "config", "state_dict"])
 @pytest.mark.parametrize("content", [None, {}, [], "text", 3, {"tokens": 3}])
 def test_a_checkpoint_with_the_wrong_content_is_refused(trained, tmp_path, entry, content):
     checkpoint.save({**checkpoint.load(trained), entry: content}, tmp_path / "wrong.pth")
@@ -191,7 +191,7 @@ def test_a_checkpoint_with_the_wrong_content_is_refused(trained, tmp_path, entry
 )
 def test_a_catalog_that_does_not_fit_is_refused(trained, tmp_path, damage):
     state = checkpoint.load(trained)
-    checkpoint.save({**state, "catalog": {**state["catalog"], **damage}}, tmp_path / "wrong.pth")
+    checkpoint.save({**state, "metadata": {**state["metadata"], **damage}}, tmp_path / "wrong.pth")
     with pytest.raises(CheckpointError):
         recbole_sigma.load(tmp_path / "wrong.pth")
 
@@ -258,14 +258,14 @@ def test_an_explanation_names_the_interest_that_scores_an_item_highest(rec):
     assert explanation.recommendation == rec.recommend([history], k=5)[0]
     assert explanation.interests == rec.interests(history)
     everything = {interest.category: interest.nearest for interest in rec.interests(history, nearest=40)}
-    for token, category in zip(explanation.recommendation.items, explanation.behind):
+    for token, category in zip(explanation.recommendation.items, explanation.closest_interest):
         assert category in everything
     ids = torch.from_numpy(rec.catalog.ids(history))
     with torch.no_grad():
         mean = rec.model.interest_encoder(rec.model.item_embedding(ids), Packing(torch.tensor([3]))).mean[-1]
         users = rec.model.interest_decoder(mean)
     items = rec.model.item_vectors[rec.catalog.ids(explanation.recommendation.items)]
-    assert explanation.behind == [int((users @ item).argmax()) for item in items]
+    assert explanation.closest_interest == [int((users @ item).argmax()) for item in items]
 
 
 @pytest.mark.parametrize("history", [[], ["new"]])

@@ -11,7 +11,7 @@ from recbole_sigma.training import checkpoint, trainer
 from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.evaluation import rank_catalog
-from recbole_sigma.quick_start import prepare
+from recbole_sigma.quick_start import build_run
 from tests.test_stock_models import DATASET, SEQUENTIAL, SETTINGS, STAGES, data_path, train_one_epoch  # noqa: F401
 
 OWN = {
@@ -25,7 +25,7 @@ FAST = ["GRU4Rec", "FPMC", "DIN", "SASRecF"]
 
 def evaluated(model, settings, checkpoint, monkeypatch):
     """Users, whole histories and targets of the test, and what evaluation ranks for them, in tokens."""
-    prepared = prepare(Config(model, DATASET, config_dict=settings))
+    parts = build_run(Config(model, DATASET, config_dict=settings))
     ranked = []
 
     def recording(*arguments):
@@ -33,10 +33,10 @@ def evaluated(model, settings, checkpoint, monkeypatch):
         return ranked[-1]
 
     monkeypatch.setattr(trainer, "rank_catalog", recording)
-    prepared.trainer.load_model(checkpoint)
-    prepared.trainer.evaluate(prepared.test_data, load_best_model=False)
-    assert isinstance(prepared.test_data, FullSortLoader)
-    rows = prepared.test_data._dataset
+    parts.trainer.load_model(checkpoint)
+    parts.trainer.evaluate(parts.test_data, load_best_model=False)
+    assert isinstance(parts.test_data, FullSortLoader)
+    rows = parts.test_data._dataset
     users = rows.field2id_token["user_id"][rows.inter_feat["user_id"]]
     items = rows.interactions["item_id"].numpy()
     tokens, histories, targets = rows.field2id_token["item_id"], [], []

@@ -100,7 +100,7 @@ def test_with_all_lists_it_recommends_what_the_exact_search_recommends(rec, hist
             assert one.items == other.items
             assert one.scores == pytest.approx(other.scores, rel=1e-5)
     assert index.recall(histories, 15) == 1.0
-    assert repr(index).startswith("ApproximateRecommender(SIGMA, 4,000 items")
+    assert repr(index) == "Recommender(SIGMA, 4,000 items, on cpu, approximate search with probes=10000)"
 
 
 def test_with_few_lists_items_may_be_missing_but_nothing_is_wrong(rec, histories):

@@ -41,7 +41,7 @@ def test_rows_are_the_last_items_of_the_users(sigma, titled_path):
     for line in (titled_path / "titled" / "titled.inter").read_text().splitlines()[1:]:
         user, item, _ = line.split("\t")
         items_of.setdefault(user, []).append(item)
-    users = recommender.state["catalog"]["tokens"]["user_id"][held_out.user]
+    users = recommender.state["metadata"]["tokens"]["user_id"][held_out.user]
     assert sorted(users) == sorted(items_of) and held_out.unit == "users"
     for user, length, target in zip(users, held_out.length, recommender.catalog.tokens[held_out.target]):
         assert (length, target) == (len(items_of[user]) - 1, items_of[user][-1])

@@ -194,7 +194,7 @@ def test_it_is_the_same_every_time(report, sigma, tmp_path):
 class Mine(SASRecAP):
     """A model that neither the plugin nor RecBole has."""
 
-    settings = {**SASRecAP.settings, "my_size": at_least(1)}
+    settings = {**SASRecAP.rules, "my_size": at_least(1)}
 
 
 def test_a_model_of_the_users_is_reported_with_its_class(train, tmp_path):

@@ -18,7 +18,7 @@ def state(**parts):
     return {
         "model": "M",
         "config": {},
-        "catalog": None,
+        "metadata": None,
         "state_dict": {"w": torch.arange(3.0)},
         "other_parameter": {},
         **parts,
@@ -134,9 +134,9 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path):
         {"model": 3},
         {"config": None},
         {"config": {1: 2}},
-        {"catalog": []},
-        {"catalog": {"users": 1, "items": 1}},
-        {"catalog": {"users": 1, "items": 1, "digest": torch.ones(2)}},
+        {"metadata": []},
+        {"metadata": {"users": 1, "items": 1}},
+        {"metadata": {"users": 1, "items": 1, "digest": torch.ones(2)}},
         {"state_dict": []},
         {"state_dict": {0: torch.ones(3)}},
         {"other_parameter": [None]},
@@ -182,9 +182,9 @@ def test_checkpoints_of_another_model_settings_or_catalog_are_refused():
     with pytest.raises(CheckpointError, match="of the model M; expected SIGMA"):
         checkpoint.restore(model, state(), "p", "SIGMA", None)
     with pytest.raises(CheckpointError, match="3 users and 4 items; this data set has 3 users and 5 items"):
-        checkpoint.restore(model, state(catalog=catalog), "p", "M", {**catalog, "items": 5, "digest": "y"})
+        checkpoint.restore(model, state(metadata=catalog), "p", "M", {**catalog, "items": 5, "digest": "y"})
     with pytest.raises(CheckpointError, match="others of the same number"):
-        checkpoint.restore(model, state(catalog=catalog), "p", "M", {**catalog, "digest": "y"})
+        checkpoint.restore(model, state(metadata=catalog), "p", "M", {**catalog, "digest": "y"})
     with pytest.raises(CheckpointError, match="other settings of M"):
         checkpoint.restore(Model(size=2), state(), "p", "M", None)
 

@@ -9,7 +9,7 @@ import torch
 from recbole_sigma import run_recbole_sigma
 from recbole_sigma.training import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, describe, prepare_data
+from recbole_sigma.data import create_dataset, describe, create_loaders
 from recbole_sigma.data.loaders import SequenceDataLoader
 from recbole_sigma.errors import ConfigError, TrainingError
 from recbole_sigma.model import SIGMA
@@ -25,10 +25,10 @@ def make(toy_path, tmp_path, monkeypatch):
     def make(model="SIGMA", **settings):
         config = Config(model, "toy", config_dict={"data_path": str(toy_path), **settings})
         dataset = create_dataset(config)
-        loaders = prepare_data(config, dataset)
+        loaders = create_loaders(config, dataset)
         torch.manual_seed(0)
         trainer = trainer_class(config)(config, config.model_class(config, loaders[0].dataset))
-        trainer.catalog = describe(dataset, loaders[0].dataset)
+        trainer.metadata = describe(dataset, loaders[0].dataset)
         return trainer, loaders
 
     return make
@@ -88,7 +88,7 @@ def test_a_model_of_the_user_trains_on_all_positions_too(toy_path):
 
     config = Config(Mine, "toy", config_dict={"data_path": str(toy_path)})
     assert config["num_categories"] == 4
-    assert isinstance(prepare_data(config, create_dataset(config))[0], SequenceDataLoader)
+    assert isinstance(create_loaders(config, create_dataset(config))[0], SequenceDataLoader)
 
 
 def test_mixed_precision_of_recbole_is_refused_for_models_of_the_plugin(make):
@@ -207,7 +207,7 @@ def test_settings_of_a_checkpoint_rebuild_its_model(make, toy_path):
     trainer.fit(train, valid, verbose=False)
     saved = checkpoint.load(trainer.saved_model_file)
     model = SIGMA(trainer.config, train.dataset)
-    checkpoint.restore(model, saved, trainer.saved_model_file, "SIGMA", trainer.catalog)
+    checkpoint.restore(model, saved, trainer.saved_model_file, "SIGMA", trainer.metadata)
     for name, value in trainer.model.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
     assert saved["config"]["hidden_size"] == 8

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -11,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from recbole_sigma import precision
+from recbole_sigma.ops.prefix_sums import PrefixSums, prefix_sums, reach_of, suffix_sums
 from recbole_sigma.ops.transfer import to_device
 
 
@@ -26,35 +25,9 @@ def scan(
     wide = torch.promote_types(torch.promote_types(items.dtype, probability.dtype), torch.float32)
     items, probability = items.to(wide), probability.to(wide)
     soft = _SoftSums.apply(items, probability, *reach)
-    intensity = _PrefixSums.apply(probability, *reach) / (position + 1).unsqueeze(1)
+    intensity = PrefixSums.apply(probability, *reach) / (position + 1).unsqueeze(1)
     hard, present = hard_states(assigned, category, probability.shape[1], lengths, first, gru)
     return soft, intensity, hard, present
-
-
-def reach_of(position: Tensor) -> list[Tensor]:
-    """Items that have one of their sequence 1, 2, 4, ... places before them, for distances up to the longest.
-
-    Args:
-        position: ``[M]``, place of each item in its sequence, from 0, on the CPU.
-    """
-    longest_distance = int(position.max()) if len(position) else 0
-    distances = (2**power for power in range(longest_distance.bit_length()))
-    return [(position >= distance).nonzero().squeeze(1) for distance in distances]
-
-
-class _PrefixSums(torch.autograd.Function):
-    """Sum ``[M, ...]`` of the items of the same sequence up to each."""
-
-    @staticmethod
-    def forward(ctx, values, *reach):
-        ctx.save_for_backward(*reach)
-        return prefix_sums(values, reach)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        reach = ctx.saved_tensors
-        return suffix_sums(grad, reach), *(None,) * len(reach)
 
 
 class _SoftSums(torch.autograd.Function):
@@ -74,28 +47,6 @@ class _SoftSums(torch.autograd.Function):
             of_items = (probability.unsqueeze(1) @ grad).squeeze(1)
             of_probability = (grad @ items.unsqueeze(2)).squeeze(2)
         return of_items, of_probability, *(None,) * len(reach)
-
-
-def prefix_sums(values: Tensor, reach: Sequence[Tensor]) -> Tensor:
-    """Sums ``[M, ...]`` up to each item from the first of its sequence, by doubling (Hillis & Steele, 1986).
-
-    The order of additions depends on the place in the sequence alone: so the result is the same in any batch.
-
-    Args:
-        reach: as ``reach_of`` gives it.
-    """
-    sums = (values.flatten(1) if values.dim() > 1 else values.unsqueeze(1)).clone()
-    for power, item in enumerate(reach):
-        sums.index_add_(0, item, sums.index_select(0, item - 2**power))
-    return sums.view_as(values)
-
-
-def suffix_sums(values: Tensor, reach: Sequence[Tensor]) -> Tensor:
-    """Sums ``[M, ...]`` from each item to the last of its sequence; arguments as for ``prefix_sums``."""
-    sums = (values.flatten(1) if values.dim() > 1 else values.unsqueeze(1)).clone()
-    for power, item in enumerate(reach):
-        sums.index_add_(0, item - 2**power, sums.index_select(0, item))
-    return sums.view_as(values)
 
 
 def hard_states(
@@ -135,9 +86,9 @@ def steps_and_ranks(group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
     """
     item = torch.arange(len(group), device=group.device)
     lengths = torch.zeros(num_groups, dtype=torch.long, device=group.device).index_add(0, group, torch.ones_like(group))
-    by_group = group.argsort(stable=True)
+    by_bucket = group.argsort(stable=True)
     step = torch.empty_like(group)
-    step[by_group] = item - (lengths.cumsum(0) - lengths)[group[by_group]]
+    step[by_bucket] = item - (lengths.cumsum(0) - lengths)[group[by_bucket]]
     rank = torch.empty_like(lengths)
     rank[lengths.argsort(descending=True, stable=True)] = torch.arange(num_groups, device=group.device)
     return step, rank[group]

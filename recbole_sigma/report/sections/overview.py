@@ -20,7 +20,7 @@ def overview(recommender: Recommender) -> Section:
             *tested[:4],
             *trained,
             (f"{num_parameters(recommender.model):,}", "parameters", state["model"]),
-            (f"{state['catalog']['users']:,}", "users", state["config"]["dataset"]),
+            (f"{state['metadata']['users']:,}", "users", state["config"]["dataset"]),
             (f"{len(catalog):,}", "items", state["config"]["dataset"]),
             (f"{int(catalog.popularity.sum()):,}", "interactions", "for training"),
         ]
