@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recbole_sigma.layers.packing import Packing, TrainingBatch
 from recbole_sigma.model.base import LossTerms, NextItemRecommender
-from recbole_sigma.rules import at_least, is_bool
+from recbole_sigma.rules import at_least
 
 
 class MultiInterestRecommender(NextItemRecommender):
@@ -18,12 +18,11 @@ class MultiInterestRecommender(NextItemRecommender):
     The score of an item is its largest product with an interest, in training too: (9) of SIGMA.
     """
 
-    rules = {**NextItemRecommender.rules, "num_interests": at_least(1), "normalize_items": is_bool}
+    rules = {**NextItemRecommender.rules, "num_interests": at_least(1)}
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         self.num_interests = config["num_interests"]
-        self.normalize_items = config["normalize_items"]
 
     @abstractmethod
     def interests(self, items: Tensor, packing: Packing) -> Tensor:
