@@ -5,14 +5,9 @@ import math
 import pytest
 import torch
 
-from recbole_sigma.layers.attention import (
-    CausalSelfAttention,
-    CausalTransformer,
-    RotaryPosition,
-    TransformerBlock,
-    causal_bias,
-)
+from recbole_sigma.layers.attention import CausalSelfAttention, RotaryPosition, causal_bias
 from recbole_sigma.layers.packing import Packing
+from recbole_sigma.layers.transformer import CausalTransformer, TransformerBlock
 
 B, T, D, HEADS, MAX_LENGTH = 3, 6, 8, 2, 9
 POSITIONS = ["relative", "rotary", "absolute"]

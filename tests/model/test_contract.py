@@ -115,7 +115,7 @@ def test_a_training_step_never_waits_for_a_device(name, position, loss, monkeypa
     [
         ({"hidden_size": 10, "n_heads": 4}, "hidden_size is 10; expected a multiple of n_heads = 4"),
         ({"hidden_size": 6, "n_heads": 2, "position": "rotary"}, "position is rotary.*expected an even number"),
-        ({"history_average": 3}, "history_average is 3; expected 0 for none, or groups that divide hidden_size = 8"),
+        ({"history_average": 3}, "history_average is 3; expected 0 for none, or a number of feature groups that divides hidden_size = 8"),
         ({"transform": "mask_itemseq"}, "transform is 'mask_itemseq'; expected nothing"),
         ({"position": "learnt"}, "position is 'learnt'; expected one of relative, rotary, absolute"),
     ],

@@ -16,7 +16,7 @@ from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
 from recbole_sigma.layers.interests import Interests
 from recbole_sigma.layers.packing import pack
-from recbole_sigma.model.sigma import SIGMA, LossTerms
+from recbole_sigma.model.sigma import SIGMA
 from tests.model.helpers import (
     MAX_LENGTH,
     NUM_ITEMS,
@@ -31,7 +31,7 @@ from tests.model.helpers import (
 POSITIONS = ["relative", "rotary", "absolute"]
 SCORERS = ["sequence", "interests"]
 SEQUENCES = [[3, 7, 7, 12, 1, 20], [5, 9], [20, 4, 11, 3, 8, 2, 6], [9, 9, 14, 5]]
-SUMS = LossTerms._fields[:4]
+SUMS = ("sequence/ce", "sequence/kl", "interests/ce", "interests/kl")
 
 # Models that compute something different from each other.
 VARIANTS = {
@@ -63,11 +63,11 @@ def noise(monkeypatch):
     position_of_target = position_of_item = torch.arange(MAX_LENGTH)  # for a single sequence outside the loss
     original = SIGMA.loss_terms
 
-    def loss_terms(self, interaction):
+    def loss_terms(self, batch):
         nonlocal position_of_target, position_of_item
-        position_of_target = target_positions(interaction)
-        position_of_item = (interaction["item_id_list"] != 0).nonzero()[:, 1]
-        return original(self, interaction)
+        position_of_item = batch.packing.position
+        position_of_target = batch.select(position_of_item)
+        return original(self, batch)
 
     def randn_like(like):
         if like.dim() == 3:  # [N, K, D]
@@ -82,18 +82,15 @@ def noise(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "exponential_", exponential_)
 
 
-def target_positions(batch):
-    """Position in its sequence of every target of a batch of either kind, row by row."""
-    if batch["item_id"].dim() == 2:
-        return batch["item_id"].nonzero()[:, 1]
-    last = batch["item_length"] - 1
-    return last[batch["label"] > 0] if "label" in batch else last
-
-
 def loss_terms(model, batch):
-    """Loss terms as a dict; the shared negatives of a sampled loss are the same each time."""
+    """Loss terms and the number of targets; the shared negatives of a sampled loss are the same each time."""
     torch.manual_seed(2)
-    return {name: torch.as_tensor(term).double() for name, term in model.loss_terms(batch)._asdict().items()}
+    terms = terms_of(model, batch)
+    return {**terms.sums, **terms.values, "num_targets": torch.tensor(terms.num_targets)}
+
+
+def terms_of(model, batch):
+    return model.loss_terms(model.training_batch(batch))
 
 
 def gradients(model, value):
@@ -130,7 +127,7 @@ def outputs(model, item_seq):
         z = gaussian.sample(mean, log_var) if model.training else mean
         decoded = model.decode(z, interests_of(model, items, packing), packing)
         parts = {"mean": mean, "log_var": log_var, "decoded": decoded}
-    if model.has_interests:
+    if model.num_interests:
         parts.update(
             {f"interest_{name}": part for name, part in model.interest_encoder(items, packing)._asdict().items()}
         )
@@ -171,10 +168,9 @@ def test_causality_loss_terms_of_earlier_positions_do_not_depend_on_later_items(
     for batch in (first, second):
         batch["item_id"] = first["item_id"].where(torch.arange(8) < cut, 0)
     before, after = loss_terms(model, first), loss_terms(model, second)
-    for name in SUMS:
+    for name in before.keys() & set(SUMS):
         torch.testing.assert_close(after[name], before[name], msg=name)
-        exists = name.startswith("interest") or model.scorer == "sequence"
-        assert (whole[0][name] != whole[1][name]) == exists  # the terms of later positions do depend on them
+        assert whole[0][name] != whole[1][name]  # the terms of later positions do depend on them
 
 
 # 2. Padding ----------------------------------------------------------------------------------------------------------
@@ -249,10 +245,10 @@ def naive_loss_terms(model, batch, noise_of_sequence, noise_of_interests):
         prior = MixtureSameFamily(Categorical(probs=interests.intensity[b, t]), components)
         x = interests.mean[b, t] + (interests.log_var[b, t] / 2).exp() * noise_of_interests[n]
         standard = Independent(Normal(torch.zeros_like(x), torch.ones_like(x)), 1)
-        sums["sequence_ce"] += cross_entropy([decoded[b, t]], target[b, t], model.temperature)
-        sums["sequence_kl"] += posterior.log_prob(z[b, t]) - prior.log_prob(z[b, t])
-        sums["interest_ce"] += cross_entropy(model.interest_decoder(x), target[b, t], model.interest_temperature)
-        sums["interest_kl"] += kl_divergence(components, standard).sum()
+        sums["sequence/ce"] += cross_entropy([decoded[b, t]], target[b, t], model.temperature)
+        sums["sequence/kl"] += posterior.log_prob(z[b, t]) - prior.log_prob(z[b, t])
+        sums["interests/ce"] += cross_entropy(model.interest_decoder(x), target[b, t], model.interest_temperature)
+        sums["interests/kl"] += kl_divergence(components, standard).sum()
     return sums
 
 
@@ -267,15 +263,15 @@ def test_loss_follows_section_3_4_and_its_weights(normalize_items, monkeypatch):
     of_shape = {noise.shape: noise for noise in (of_sequence, of_interests)}
     monkeypatch.setattr(torch, "randn_like", lambda like: of_shape[like.shape])
     expected = naive_loss_terms(model, batch, of_sequence, of_interests)
-    terms = model.loss_terms(batch)
+    terms = terms_of(model, batch)
     for name in SUMS:
-        torch.testing.assert_close(getattr(terms, name), expected[name], msg=name)
+        torch.testing.assert_close(terms.sums[name], expected[name], msg=name)
     assert terms.num_targets == num_targets
 
     unit = F.normalize(model.interest_encoder.categories, dim=-1)
     orthogonality = sum(unit[i] @ unit[j] for i in range(3) for j in range(3) if i != j)
-    of_sequence_vae = (expected["sequence_ce"] + 0.3 * expected["sequence_kl"]) / num_targets
-    of_interest_vae = (expected["interest_ce"] + 0.2 * expected["interest_kl"]) / num_targets
+    of_sequence_vae = (expected["sequence/ce"] + 0.3 * expected["sequence/kl"]) / num_targets
+    of_interest_vae = (expected["interests/ce"] + 0.2 * expected["interests/kl"]) / num_targets
     expected_loss = of_sequence_vae + 0.7 * of_interest_vae + 1.7 * orthogonality
     loss = model.calculate_loss(batch)
     torch.testing.assert_close(loss, expected_loss)
@@ -289,9 +285,9 @@ def test_standard_prior_is_the_closed_form_and_has_no_interests():
     batch = all_positions(*SEQUENCES)
     mean, log_var = model.posterior(*without_padding(model, batch["item_id_list"]))
     expected = kl_divergence(Normal(mean, (log_var / 2).exp()), Normal(0.0, 1.0)).sum()
-    terms = model.loss_terms(batch)
-    torch.testing.assert_close(terms.sequence_kl, expected)
-    assert (terms.interest_ce, terms.interest_kl, terms.orthogonality) == (0, 0, 0)
+    terms = terms_of(model, batch)
+    torch.testing.assert_close(terms.sums["sequence/kl"], expected)
+    assert terms.sums.keys() == {"sequence/ce", "sequence/kl"} and not terms.values
     assert not [name for name, _ in model.named_parameters() if "interest" in name]
 
 
@@ -299,7 +295,7 @@ def test_interest_scorer_trains_the_interests_at_full_weight_and_has_no_sequence
     batch = all_positions(*SEQUENCES)
     model = random_sigma(scorer="interests", mie_weight=0.001, mie_kl_weight=0.2, orth_weight=0.0)
     terms = loss_terms(model, batch)
-    expected = (terms["interest_ce"] + 0.2 * terms["interest_kl"]) / terms["num_targets"]
+    expected = (terms["interests/ce"] + 0.2 * terms["interests/kl"]) / terms["num_targets"]
     torch.testing.assert_close(model.calculate_loss(batch), expected)
     assert {name.split(".")[0] for name, _ in model.named_parameters()} == {
         "item_embedding", "interest_encoder", "interest_decoder",
@@ -310,13 +306,13 @@ def test_one_category_makes_the_prior_a_single_gaussian():
     model = random_sigma(num_categories=1).eval()
     intensity = model.interest_encoder(*without_padding(model, pad(SEQUENCES))).intensity
     assert torch.equal(intensity, torch.ones_like(intensity))
-    assert model.loss_terms(all_positions(*SEQUENCES)).orthogonality == 0
+    assert terms_of(model, all_positions(*SEQUENCES)).values["orthogonality"] == 0
 
 
 @pytest.mark.parametrize("detached", [False, True])
 def test_detach_prior_keeps_the_gradient_of_the_kl_out_of_the_interests(detached):
     model = random_sigma(detach_prior=detached)
-    of = gradients(model, model.loss_terms(all_positions(*SEQUENCES)).sequence_kl)
+    of = gradients(model, terms_of(model, all_positions(*SEQUENCES)).sums["sequence/kl"])
     reached = {name for name, gradient in of.items() if gradient.any()}
     assert {"interest_encoder.categories", "interest_encoder.gru.weight_hh_l0"} <= reached or detached
     assert not (detached and any(name.startswith("interest_encoder") for name in reached))
@@ -346,14 +342,14 @@ def test_log_var_starts_near_its_bias():
     assert isinstance(build_sigma(log_var_bias=0.0).log_var_head, torch.nn.Identity)
 
 
-@pytest.mark.parametrize("kind, term", [("loss", "sequence_ce"), ("mie_loss", "interest_ce")])
+@pytest.mark.parametrize("kind, term", [("loss", "sequence/ce"), ("mie_loss", "interests/ce")])
 def test_sampled_loss_of_the_whole_catalog_is_the_full_loss(kind, term, noise, monkeypatch):
     batch = all_positions(*SEQUENCES)
-    full = getattr(random_sigma().loss_terms(batch), term)
+    full = terms_of(random_sigma(), batch).sums[term]
     model = random_sigma(**{kind: "sampled", "num_negatives": NUM_ITEMS - 1})
     every_item_once = (torch.arange(NUM_ITEMS - 1, dtype=torch.double) + 0.5) / (NUM_ITEMS - 1)
     monkeypatch.setattr(torch, "rand", lambda *size, **options: every_item_once.view(size))
-    torch.testing.assert_close(getattr(model.loss_terms(batch), term), full)
+    torch.testing.assert_close(terms_of(model, batch).sums[term], full)
 
 
 # 4. Numbers ----------------------------------------------------------------------------------------------------------
@@ -394,7 +390,7 @@ def test_all_position_loss_is_the_mean_of_the_losses_of_the_prefixes(settings, t
 
     terms, of_rows = loss_terms(model, at_once), loss_terms(model, one_by_one)
     each = [loss_terms(model, last_position(prefix, width=MAX_LENGTH)) for prefix in prefixes]
-    for name in (*SUMS, "num_targets"):
+    for name in terms.keys() - {"orthogonality"}:
         torch.testing.assert_close(of_rows[name], terms[name], msg=name)
         torch.testing.assert_close(sum(one[name] for one in each), terms[name], msg=name)
 
@@ -419,7 +415,7 @@ def test_constraint_on_the_categories_is_not_divided_by_the_targets(noise):
     with_it, without = random_sigma(orth_weight=2.0), random_sigma(orth_weight=0.0)
     for num_targets in (None, 100):
         difference = with_it.calculate_loss(batch, num_targets) - without.calculate_loss(batch, num_targets)
-        torch.testing.assert_close(difference, 2 * with_it.loss_terms(batch).orthogonality)
+        torch.testing.assert_close(difference, 2 * terms_of(with_it, batch).values["orthogonality"])
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
@@ -561,8 +557,8 @@ def test_weight_of_the_kl_grows_linearly_over_the_warm_up_steps_of_training(nois
 
     def weight():
         terms = loss_terms(model, batch)
-        difference = model.calculate_loss(batch) * terms["num_targets"] - terms["sequence_ce"]
-        return (difference / terms["sequence_kl"]).item()
+        difference = model.calculate_loss(batch) * terms["num_targets"] - terms["sequence/ce"]
+        return (difference / terms["sequence/kl"]).item()
 
     assert [weight() for _ in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
     model.eval()

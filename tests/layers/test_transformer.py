@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from recbole_sigma.layers.packing import Packing
-from recbole_sigma.layers.sequence_input import SequenceInput
+from recbole_sigma.layers.transformer import SequenceInput
 
 D, LENGTHS = 8, torch.tensor([3, 5])
 M = int(LENGTHS.sum())
