@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from recbole_sigma import deprecation
 from recbole_sigma.layers.packing import Packing, TrainingBatch, pack
 
 LENGTHS = {
@@ -26,17 +27,18 @@ def test_positions_and_last_items_are_those_of_each_sequence(lengths):
     assert packing.last.tolist() == [end - 1 for end in ends]
     assert packing.longest == max(lengths, default=0)
     names = torch.arange(len(lengths)) * 10
+    assert packing.sequence.tolist() == [row for row, length in enumerate(lengths) for _ in range(length)]
     assert packing.spread(names).tolist() == [10 * row for row, length in enumerate(lengths) for _ in range(length)]
 
 
 @every_lengths
-def test_groups_hold_every_sequence_once_padded_on_the_right(lengths):
+def test_buckets_hold_every_sequence_once_padded_on_the_right(lengths):
     packing = Packing(torch.tensor(lengths, dtype=torch.long))
     item = torch.arange(1, sum(lengths) + 1).float().unsqueeze(1)
-    grouped = packing.group(item)
-    assert torch.equal(packing.ungroup(grouped), item)
+    padded = packing.to_buckets(item)
+    assert torch.equal(packing.from_buckets(padded), item)
     rows = []
-    for part, (count, width) in zip(grouped.split([c * w for c, w in packing.groups]), packing.groups):
+    for part, (count, width) in zip(padded.split([c * w for c, w in packing.buckets]), packing.buckets):
         rows += part.view(count, width).tolist()
     without_padding = [[value for value in row if value] for row in rows]
     assert all(row == [*kept, *[0] * (len(row) - len(kept))] for row, kept in zip(rows, without_padding))
@@ -45,19 +47,91 @@ def test_groups_hold_every_sequence_once_padded_on_the_right(lengths):
 
 
 @every_lengths
-def test_a_sequence_is_longer_than_half_of_its_group(lengths):
+def test_a_sequence_is_longer_than_half_of_its_bucket(lengths):
     """So that fewer than half of the places are padding, whatever the lengths."""
     packing = Packing(torch.tensor(lengths, dtype=torch.long))
     falling = iter(sorted(lengths, reverse=True))
-    for count, width in packing.groups:
+    for count, width in packing.buckets:
         assert all(width / 2 < next(falling) <= width for _ in range(count))
 
 
-def test_grouping_and_its_inverse_have_each_others_gradients():
+def test_buckets_and_their_inverse_have_each_others_gradients():
     packing = Packing(torch.tensor([3, 1, 6]))
     x = torch.randn(10, 2, dtype=torch.double, requires_grad=True)
     y = torch.randn(packing.num_places, 2, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(packing.group, x) and torch.autograd.gradcheck(packing.ungroup, y)
+    assert torch.autograd.gradcheck(packing.to_buckets, x) and torch.autograd.gradcheck(packing.from_buckets, y)
+
+
+def by_sequence(function, x, lengths):
+    """A function of the rows of each sequence, called one by one: the definition of what a packing does at once."""
+    return torch.cat([function(part) for part in x.split(lengths) if len(part)]) if sum(lengths) else x
+
+
+@every_lengths
+def test_prefix_sums_segment_sums_and_mirror_are_those_of_each_sequence(lengths):
+    packing = Packing(torch.tensor(lengths, dtype=torch.long))
+    for shape in ((), (3,), (2, 3)):
+        x = torch.randn(sum(lengths), *shape, dtype=torch.double)
+        torch.testing.assert_close(packing.prefix_sums(x), by_sequence(lambda part: part.cumsum(0), x, lengths))
+        assert torch.equal(x[packing.mirror], by_sequence(lambda part: part.flip(0), x, lengths))
+        sums = [part.sum(0) for part in x.split(lengths)] if lengths else []
+        torch.testing.assert_close(packing.segment_sums(x), torch.stack(sums) if sums else x)
+
+
+def test_prefix_sums_and_segment_sums_have_the_gradients_of_sums():
+    packing = Packing(torch.tensor([3, 0, 1, 6]))
+    x = torch.randn(10, 2, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(packing.prefix_sums, x) and torch.autograd.gradcheck(packing.segment_sums, x)
+
+
+def test_prefix_sums_are_the_same_in_every_batch_to_the_bit():
+    x = torch.randn(50, 4)
+    alone = Packing(torch.tensor([50])).prefix_sums(x)
+    together = Packing(torch.tensor([3, 50, 77])).prefix_sums(torch.cat([torch.randn(3, 4), x, torch.randn(77, 4)]))
+    assert torch.equal(together[3:53], alone)
+
+
+NETWORKS = {
+    "gru": lambda: torch.nn.GRU(3, 4),
+    "gru_batch_first": lambda: torch.nn.GRU(3, 4, batch_first=True),
+    "two_layers": lambda: torch.nn.GRU(3, 4, num_layers=2),
+    "lstm": lambda: torch.nn.LSTM(3, 4),
+}
+
+
+@every_lengths
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_a_recurrent_network_reads_each_sequence_from_its_first_item(make, lengths):
+    torch.manual_seed(0)
+    network = make().double()
+    packing = Packing(torch.tensor(lengths, dtype=torch.long))
+    x = torch.randn(sum(lengths), 3, dtype=torch.double, requires_grad=True)
+    states = packing.recurrent(network, x)
+    assert states.shape == (sum(lengths), 4)
+    if sum(lengths):
+        expected = by_sequence(lambda part: network(part)[0], x, lengths)  # PyTorch's call without a batch
+        torch.testing.assert_close(states, expected)
+        of = [x, *network.parameters()]
+        weight = torch.randn(states.shape, dtype=torch.double)
+        for own, other in zip(*(torch.autograd.grad((y * weight).sum(), of) for y in (states, expected))):
+            torch.testing.assert_close(own, other)
+
+
+def test_sums_and_networks_never_wait_for_a_device():
+    """Tensors of the device "meta" have no values: whoever asks for one fails."""
+    packing = Packing(torch.tensor([3, 0, 5]), "meta")
+    x = torch.randn(8, 3, device="meta")
+    shapes = [packing.prefix_sums(x), packing.segment_sums(x), packing.mirror, packing.sequence]
+    assert [y.shape for y in shapes] == [(8, 3), (3, 3), (8,), (8,)]
+    assert packing.recurrent(torch.nn.GRU(3, 4, device="meta"), x).shape == (8, 4)
+
+
+def test_the_old_name_of_by_bucket_works(monkeypatch):
+    monkeypatch.setattr(deprecation, "_warned", set())
+    packing = Packing(torch.tensor([2, 1]))
+    x = torch.randn(3, 2)
+    with pytest.warns(FutureWarning, match="by_group is now Packing.by_bucket"):
+        assert torch.equal(packing.by_group(lambda rows: 2 * rows, x), 2 * x)
 
 
 @pytest.mark.parametrize(
