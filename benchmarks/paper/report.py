@@ -115,17 +115,17 @@ class Report:
         drawn = {}
         if table.name == "figure2":
             metrics = ["recall@20", "ndcg@20"]
-            drawn["categories"] = plots.sweep(f"Categories, {dataset}", "num_categories", metrics, results)
+            drawn["categories"] = plots.sweep(f"Number of categories, {dataset}", "num_categories", metrics, results)
         if table.name == "table6":
             metrics = ["recall@10", "ndcg@10", "diversity@10"]
-            drawn["kl_weight"] = plots.sweep(f"Weight of the KL, {dataset}", "kl_weight", metrics, results)
+            drawn["kl_weight"] = plots.sweep(f"Weight of the KL divergence, {dataset}", "kl_weight", metrics, results)
             title = f"Accuracy and diversity, {dataset}"
             drawn["diversity"] = plots.trade_off(title, "diversity@10", "recall@10", results)
         parts = []
-        for name, picture in drawn.items():
+        for name, figure in drawn.items():
             path = self.folder / "plots" / f"{name}-{dataset}.svg"
             path.parent.mkdir(exist_ok=True)
-            path.write_text(picture, encoding="utf-8")
+            plots.write(figure, path)
             parts.append(f"![{name}, {dataset}](plots/{path.name})")
         return parts
 
