@@ -1,4 +1,4 @@
-"""Arguments of the command lines of benchmarks."""
+"""Argument types of the benchmarks' command lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def positive(text: str) -> int:
-    """An argument of the command line that is an integer of at least 1."""
+    """Parse an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}; expected an integer of at least 1")
     return int(text)

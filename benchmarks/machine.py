@@ -1,4 +1,4 @@
-"""What the numbers of a benchmark depend on: the machine, and the versions of what ran."""
+"""The machine and the versions that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recbole_sigma.version import __version__
 
 ROOT = Path(__file__).parents[1]
 CODE = ["recbole_sigma", "properties", "dataset_configs", "benchmarks/*.py"]
-"""What decides a number; of the benchmarks not the YAML files, whose settings stand in the records."""
+"""Code that decides a number. The benchmarks' YAML files are not part of it: records hold their settings."""
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 def describe_machine() -> dict:
-    """CPU, GPU, memory in bytes, and the threads of torch, as plain data."""
+    """Describe CPU, GPU, memory in bytes, and the number of torch's threads, as plain data."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return {
         "device": device,
@@ -33,7 +33,7 @@ def describe_machine() -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the plugin and what it stands on, and the commit of the code where there is one."""
+    """Versions of Python, the plugin and its dependencies, and the commit of the code if it has one."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> dict[str, str]:
-    """The commit of the repository of the code, with a plus if code is modified; empty without repository or git."""
+    """The commit of the code, with a "+" if tracked code is modified; empty without a repository or git."""
     if not (ROOT / ".git").exists():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Runs in child processes, some at a time."""
+"""Runs in child processes, several at a time."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ POLLING_SECONDS = 0.1
 def run_children(
     runs: Iterable[Run], data_path: str, results: Path, jobs: int, threads: int
 ) -> Iterator[tuple[Run, dict]]:
-    """Each run with its record or, if it failed, with ``error`` and ``traceback``, in the order in which they end.
+    """Yield each run with its record, or with ``error`` and ``traceback`` if it failed, in the order in which they end.
 
-    A run is taken from ``runs`` when it can start. Closing the iterator ends the children.
+    A run is taken from ``runs`` only when it can start. Closing the iterator stops the children.
 
     Args:
         results: the file to which the children append their records.
@@ -48,7 +48,7 @@ def run_children(
 
 
 class _Child:
-    """A process of ``benchmarks.paper.one_run``, and its folder."""
+    """A process of ``benchmarks.paper.one_run`` and its temporary folder."""
 
     def __init__(self, run: Run, data_path: str, results: Path, threads: int) -> None:
         self.run = run
@@ -66,11 +66,11 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                start_new_session=True,  # the interrupt of a terminal is for the process that waits
+                start_new_session=True,  # Ctrl-C interrupts only the parent process
             )
 
     def outcome(self) -> dict:
-        """The record of a process that has ended, or why there is none."""
+        """The record of a process that has ended, or its ``error`` and ``traceback``."""
         code = self.process.returncode
         file = Path(self.folder.name, "error.json" if code else "record.json")
         if file.exists():

@@ -1,4 +1,4 @@
-"""What makes two runs the same: model, data set, seed, and the settings that decide the result."""
+"""The identity of a run: model, data set, seed, and the settings that decide the result."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ VOLATILE = frozenset(
     "save_dataset dataset_save_path save_dataloaders dataloaders_save_path log_wandb wandb_project "
     "loss_decimal_place title_field resume".split()
 )
-"""Keys of a configuration that name the run or its surroundings and change no number."""
+"""Keys that change no number, such as names, folders and devices."""
 
 
 def resolve(model: str, dataset: str, given: dict) -> dict:
-    """All settings that decide the result of a run for which ``given`` is set, as plain data.
+    """All settings that decide the result of a run, as plain data.
+
+    Args:
+        given: settings of the run; all others are the defaults.
 
     Raises:
-        ConfigError: an unknown model or key, or a wrong value.
+        ConfigError: an unknown model or key, or an invalid value.
     """
     return json.loads(_resolve(model, dataset, json.dumps(given)))
 
@@ -37,16 +40,16 @@ def relevant(config: Config) -> dict:
 
 
 def digest(model: str, dataset: str, seed: int, settings: dict) -> str:
-    """Twelve hexadecimal digits that stand for a run."""
+    """Hash of a run, twelve hexadecimal digits."""
     text = json.dumps([model, dataset, seed, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def is_record_of(record: dict, run) -> bool:
-    """Whether a record is of a planned run: the same model, data set and seed, and every planned setting in the record.
+    """Whether a record belongs to a planned run: same model, data set and seed, and it has every planned setting.
 
-    A setting that the record lacks makes it another run: today's default need not be what the plugin did before it had
-    the setting.
+    A record that lacks a setting belongs to another run: it is older than the setting, whose default may have changed
+    what the plugin does.
     """
     if any(record[key] != getattr(run, key) for key in ("model", "dataset", "seed")):
         return False
@@ -54,5 +57,5 @@ def is_record_of(record: dict, run) -> bool:
 
 
 def record_of(records: list[dict], run) -> dict | None:
-    """The first record of a planned run, or None while it is not done."""
+    """The first record of a planned run, or None if the run is not done."""
     return next((record for record in records if is_record_of(record, run)), None)

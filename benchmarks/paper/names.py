@@ -8,13 +8,13 @@ INITIALS = {"recall": "R", "ndcg": "N", "diversity": "D"}
 
 
 def short(metric: str) -> str:
-    """``R@20`` for ``recall@20``; metrics that the paper has not keep their names."""
+    """``R@20`` for ``recall@20``; metrics that the paper does not have keep their names."""
     name, k = metric.split("@")
     return f"{INITIALS.get(name, name)}@{k}"
 
 
 def cell(value: Measured | None, planned: int, bold: bool = False) -> str:
-    """Mean and standard deviation, and the number of seeds where some are missing."""
+    """Mean and standard deviation, and the number of seeds if some are missing."""
     if value is None:
         return "not run"
     number = f"**{value.mean:.4f}**" if bold else f"{value.mean:.4f}"
@@ -23,7 +23,7 @@ def cell(value: Measured | None, planned: int, bold: bool = False) -> str:
 
 
 def probability(p: float) -> str:
-    """What follows the letter p; two models that are equal for every user have none."""
+    """The text after the letter p. It is a dash for NaN, the p of two models that are equal for every user."""
     return "–" if p != p else "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
 
 

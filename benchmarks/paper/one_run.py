@@ -1,7 +1,7 @@
-"""A program that trains one model, and evaluates it under both rules for items seen before.
+"""A program that trains one model and evaluates it under both rules for items seen before.
 
-Its one argument is, as JSON, the arguments of ``measure`` and ``main``. It ends when its standard input does, with the
-process that started it.
+Its only argument is JSON, with the arguments of ``measure`` and ``main``. It ends when its standard input is closed, so
+that it does not outlive its parent process.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from recbole_sigma.data import identify
 from recbole_sigma.quick_start import build_run, run
 
 RULES = {"seen_removed": True, "seen_ranked": False}
-"""Names of the rules in a record, and ``remove_seen`` of each."""
+"""The rules by their names in a record, and the value of ``remove_seen`` for each."""
 DECIMAL_PLACES = 6
 
 
 def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_path: str) -> dict:
-    """The record of a run, which is trained and selected by validation with the settings that are given.
+    """Train a model, select its best epoch on validation, evaluate it, and return the record of the run.
 
     Args:
-        label: what the run is called in the record.
-        data_path: the folder of the data sets.
+        label: name of the run in the record.
+        given: settings of the run; all others are the defaults.
+        data_path: folder of the data sets.
     """
 
     def configure(**others) -> Config:
@@ -44,7 +45,7 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
 
     config = configure()
     settings = relevant(config)
-    code = versions()  # before the training, during which the files may change
+    code = versions()  # before the training: the files may change while it runs
     start = perf_counter()
     result = run(config)
     seconds = perf_counter() - start
@@ -73,16 +74,16 @@ def measure(label: str, model: str, dataset: str, seed: int, given: dict, data_p
 
 
 def main(folder: str, results: str, **task) -> int:
-    """Append the record to the results, and tell the process that started this one; returns the exit code.
+    """Do a run, append its record to the results, and return the exit code.
 
-    The record is appended here so that a run that has ended is not lost, whatever happens to that process.
+    The record is appended here, not by the parent process, so that a finished run is kept if the parent is killed.
 
     Args:
-        folder: where to work, and to leave ``record.json``, or ``error.json`` if the run failed.
+        folder: the working folder. The parent reads ``record.json`` there, or ``error.json`` if the run failed.
         results: the file of finished runs.
     """
     threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
-    os.chdir(folder)  # checkpoints and logs are removed with it
+    os.chdir(folder)  # the parent removes it, with the checkpoints and logs
     try:
         record = measure(**task)
         records.append(Path(results), record)

@@ -1,8 +1,9 @@
-"""The runs that a table consists of.
+"""The runs of a table.
 
-A table is a YAML file with ``title``, ``datasets`` (``seeds`` and, if need be, ``settings`` of each) and either
-``rows`` (``label``, ``model`` and ``settings``) or what ``benchmarks.paper.search`` draws rows from. Later settings
-win: ``models.yaml``, those of the data set, the selected ones of the model, those of the row.
+A table is a YAML file with ``title``, ``datasets`` (each with ``seeds`` and optional ``settings``) and either ``rows``
+(``label``, ``model`` and optional ``settings``) or a search (``trials``, ``draws_seed`` and ``spaces``), from which
+``benchmarks.paper.search`` draws the rows. Settings of a run come from ``models.yaml``, the data set, ``selected.yaml``
+and the row; later ones override earlier ones.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ METRICS = ["recall@20", "recall@40", "ndcg@20", "ndcg@40"]
 
 class Row(NamedTuple):
     """Attributes:
-    published: the name of the row in ``published.yaml``.
+    published: name of the row in ``published.yaml``.
     """
 
     label: str
@@ -37,9 +38,9 @@ class Dataset(NamedTuple):
 
 class Table(NamedTuple):
     """Attributes:
-    given: what the table was asked for by, its name or the path of its file.
-    metrics: the columns of the report.
-    rows: those of the file; none where ``search`` has what they are drawn from.
+    given: the user's argument, a name or the path of a file.
+    metrics: columns of the report.
+    rows: empty if they are drawn from ``search``.
     """
 
     given: str
@@ -55,7 +56,7 @@ class Run(NamedTuple):
     """One training.
 
     Attributes:
-        given: settings beyond the defaults.
+        given: settings that are set; all others are the defaults.
         settings: all settings that decide the result.
     """
 
@@ -71,7 +72,7 @@ class Run(NamedTuple):
         return digest(self.model, self.dataset, self.seed, self.settings)
 
     def described(self) -> dict:
-        """What the record of the run begins with, and that of its failure."""
+        """The first entries of the run's record, or of the record of its failure."""
         described = {**self._asdict(), "hash": self.hash}
         del described["settings"]
         return described
@@ -82,10 +83,10 @@ def table_names() -> list[str]:
 
 
 def read_table(name: str) -> Table:
-    """A table by its name, or by the path of its file.
+    """Read a table by its name or by the path of its file.
 
     Raises:
-        ConfigError: there is none, or its file is not understood.
+        ConfigError: there is no such table, or its file is invalid.
     """
     path = Path(name) if name.endswith(".yaml") else HERE / "tables" / f"{name}.yaml"
     if not path.is_file():
@@ -116,7 +117,7 @@ def read_table(name: str) -> Table:
 
 
 def rows_of(table: Table, dataset: str) -> list[Row]:
-    """The rows of a table; those of a search trial by trial, so that a part of it is as fair as the whole."""
+    """The rows of a table. Those of a search come trial by trial, so that each model has as many if it is stopped."""
     if table.search is None:
         return table.rows
     drawn = {model: draw(table.search, model, dataset, fixed_settings(model)) for model in table.search.spaces}
@@ -125,21 +126,21 @@ def rows_of(table: Table, dataset: str) -> list[Row]:
 
 
 def fixed_settings(model: str) -> dict:
-    """What every run of a model is given, whatever the table."""
+    """Settings of every run of a model, in any table."""
     return read_user_file(HERE / "models.yaml").get(model, {})
 
 
 def plan(
     table: Table, dataset: str, selected: dict, models: list[str] | None = None, seeds: list[int] | None = None
 ) -> list[Run]:
-    """The runs of a table on a data set, all rows with the first seed first; a run that two rows share comes once.
+    """The runs of a table on a data set: all rows with the first seed, then with the next; each run only once.
 
     Args:
-        selected: settings of each model that the search has selected on this data set.
-        models, seeds: those to be run; by default all of the table.
+        selected: the settings that the search has selected for each model on this data set.
+        models, seeds: those to run; by default all of the table.
 
     Raises:
-        ConfigError: a data set, model or seed that is not in the table, or settings that cannot be resolved.
+        ConfigError: a data set, model or seed is not in the table, or settings are invalid.
     """
     _check([dataset], table.datasets, "data set", table)
     rows = rows_of(table, dataset)
@@ -155,10 +156,10 @@ def plan(
 
 
 def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | None = None) -> Run:
-    """A row of a table with a seed. A search builds on the defaults, whatever has been selected.
+    """The run of a row with a seed. A search ignores ``selected`` and builds on the defaults.
 
     Raises:
-        ConfigError: settings that cannot be resolved, or metrics of the table that the run does not evaluate.
+        ConfigError: settings are invalid, or the run does not evaluate a metric of the table.
     """
     base = {} if table.search else (selected or {}).get(row.model, {})
     given = {**fixed_settings(row.model), **table.datasets[dataset].settings, **base, **row.settings}
@@ -170,17 +171,17 @@ def make_run(table: Table, row: Row, dataset: str, seed: int, selected: dict | N
     for metric in table.metrics:
         if metric not in evaluated:
             raise ConfigError(
-                f"{row.label} on {dataset}: {metric} is not evaluated; expected {', '.join(evaluated)}, as topk and "
-                "metrics of its settings ask for"
+                f"{row.label} on {dataset}: {metric} is not evaluated; expected {', '.join(evaluated)}; for "
+                "others, change topk and metrics in the settings"
             )
     return Run(row.label, row.model, dataset, seed, given, settings)
 
 
 def run_again(failure: dict) -> Run:
-    """The run of a failure, as it would be today.
+    """The run of a failure, with today's defaults.
 
     Raises:
-        ConfigError: settings that cannot be resolved.
+        ConfigError: its settings are not valid any more.
     """
     label, model, dataset, seed, given = (failure[key] for key in ("label", "model", "dataset", "seed", "given"))
     return Run(label, model, dataset, seed, given, resolve(model, dataset, given))

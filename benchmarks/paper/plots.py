@@ -1,4 +1,4 @@
-"""The plots of the report: what a setting does to accuracy and diversity."""
+"""The plots of the report: how a setting changes accuracy and diversity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rank of each user's test item, for tests of significance over users."""
+"""The rank of each user's test item, for significance tests over users."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 
 def evaluate_with_ranks(trainer, loader) -> tuple[dict[str, float], np.ndarray]:
-    """The metrics of the model of a trainer on the rows of a loader, and the rank of each user's item.
+    """Evaluate the model of a trainer on a loader, and return the metrics and the rank of each user's item.
 
     Returns:
         The metrics, and ranks ``[users]`` in the order of the users' ids: 1 for the first item of the ranked list, 0
-        for one that is not among the ``max(topk)`` ranked.
+        for an item that is not among the ``max(topk)`` best.
 
     Raises:
-        ValueError: a user with several rows or several items to be found.
+        ValueError: a user has several rows or several test items.
     """
     users, found = [], []
     collector, evaluator = trainer.eval_collector, trainer.evaluator
@@ -39,19 +39,19 @@ def evaluate_with_ranks(trainer, loader) -> tuple[dict[str, float], np.ndarray]:
     ids, order = torch.cat(users).sort()
     (ranking,) = found
     if len(ids.unique()) < len(ids) or (ranking[:, -1] != 1).any():
-        raise ValueError("ranks are of one item for each user; expected a split that leaves one out")
+        raise ValueError("a user has several test items; expected one for each user, by a leave-one-out split")
     hits = ranking[order, :-1]
     ranks = torch.where(hits.any(1), hits.argmax(1) + 1, 0)
     return {name: float(value) for name, value in metrics.items()}, ranks.numpy()
 
 
 def encode(ranks: np.ndarray) -> str:
-    """Ranks up to 255 as text."""
+    """Encode ranks up to 255 as text."""
     if ranks.max() > 255:
         raise ValueError(f"the largest rank is {ranks.max()}; expected 255 at most")
     return base64.b64encode(zlib.compress(ranks.astype(np.uint8).tobytes(), 9)).decode()
 
 
 def decode(text: str) -> np.ndarray:
-    """Inverse of ``encode``."""
+    """Decode the text of ``encode``."""
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)

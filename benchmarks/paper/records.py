@@ -1,4 +1,4 @@
-"""Results as lines of JSON, to which several processes may append."""
+"""Results as lines of JSON, in files to which several processes may append."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def append(path: Path, record: dict) -> None:
-    """Add a record as one line, on the disk when this returns; a line that a crash has cut stays a line of its own."""
+    """Append a record as one line and flush it to disk. After a line that a crash has cut, it starts a new line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(record).encode() + b"\n"
     with open(path, "a+b", buffering=0) as file:
@@ -24,7 +24,10 @@ def append(path: Path, record: dict) -> None:
 
 
 def read(path: Path) -> list[dict]:
-    """The records of a file, none if there is none; damaged lines are left out and named on the standard error."""
+    """The records of a file; an empty list if there is no file.
+
+    Damaged lines are skipped and reported on standard error; ``pandas.read_json`` would fail on them.
+    """
     if not path.exists():
         return []
     with open(path, "rb") as file:
@@ -35,24 +38,24 @@ def read(path: Path) -> list[dict]:
         try:
             records += [json.loads(line)] if line.strip() else []
         except ValueError:
-            print(f"{path}, line {number}: damaged, left out", file=sys.stderr)
+            print(f"{path}, line {number}: damaged, skipped", file=sys.stderr)
     return records
 
 
 def results_file(folder: Path, dataset: str) -> Path:
-    """Finished runs on a data set."""
+    """The file of finished runs on a data set."""
     return folder / "results" / f"{dataset}.jsonl"
 
 
 def failures_file(folder: Path, dataset: str) -> Path:
-    """Runs on a data set that failed, in any attempt."""
+    """The file of failed runs on a data set, with every attempt."""
     return folder / "failures" / f"{dataset}.jsonl"
 
 
 class Claims:
-    """Runs that this process is doing, so that another one on this machine does not do them as well.
+    """Locks on the runs that this process is doing, so that no other process on this machine does them too.
 
-    Each is a lock on one byte of a file that stays empty; locks end with the process that holds them.
+    Each is a lock on one byte of an empty file, and ends with its process. Lock files would need one file for each run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +63,7 @@ class Claims:
         self.file = open(folder / ".claims", "wb")
 
     def take(self, run_hash: str) -> bool:
-        """Whether the run is free, and now this process's."""
+        """Lock a run, and return whether it was free."""
         try:
             fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(run_hash, 16))
         except OSError:

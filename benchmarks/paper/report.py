@@ -1,4 +1,4 @@
-"""Write ``RESULTS.md`` and its plots from the runs that are done.
+"""Write ``RESULTS.md`` and its plots from the finished runs.
 
 Run from the root of the repository: ``python -m benchmarks.paper.report --help``.
 """
@@ -21,19 +21,21 @@ TABLES = ["table2", "table3", "table4", "table5", "table6", "figure2", "variants
 INTRODUCTION = """\
 # The paper's tables
 
-Written by `python -m benchmarks.paper.report` from the runs that are done. Leave-one-out; the whole catalog is ranked;
-R is Recall, N is NDCG, D is Diversity. An epoch is selected by Recall@20 on validation. Items that a user had before
-are left out of the ranking, but for the tables that say otherwise. Ours are means over n seeds ± the standard
-deviation of the sample; the best of ours is bold; a cell says its n where seeds are missing. p is of a paired t-test
-over users; the metric of a user is the mean over the seeds that both models have, and the best of the others is bold.
-p is not corrected for the number of comparisons, and says nothing about the variation between trainings.
+Written by `python -m benchmarks.paper.report` from the finished runs. The split is leave-one-out, and the whole catalog
+is ranked. R is Recall, N is NDCG, D is Diversity. The epoch is selected by Recall@20 on validation. Items that a user
+had before are removed from the ranking, except in tables that say otherwise. Our numbers are means over n seeds ± the
+sample standard deviation. Our best number is bold. A cell gives its n if seeds are missing. p is from a paired t-test
+over users. There, the metric of a user is the mean over the seeds that both models have, and the best of the other
+models is bold. p is not corrected for the number of comparisons, and says nothing about the variation between
+trainings.
 
-The trials of the search are the same number for every model, but the defaults of SIGMA and SASRecAP come from trials on
-Amazon Office before it, listed in [DEVELOPMENT.md](DEVELOPMENT.md). Training stops after 10 evaluations without a
-better Recall@20 (the paper: 100 epochs). Seconds an epoch are of runs that may have shared the machine with others.
-What these numbers say of the paper's claims is in [FINDINGS.md](FINDINGS.md).
+The search has the same number of trials for every model, but the defaults of SIGMA and SASRecAP come from earlier
+trials on Amazon Office, listed in [DEVELOPMENT.md](DEVELOPMENT.md). Training stops after 10 evaluations without a
+better Recall@20 (the paper: 100 epochs). Seconds an epoch are from runs that may have shared the machine with others.
+[FINDINGS.md](FINDINGS.md) compares these numbers with the paper's claims.
 
-All of it, once for each data set and table (each command goes on where it has stopped before):
+To reproduce everything, run these commands for each data set and table. A command that was stopped continues where it
+stopped:
 
 ```bash
 python -m benchmarks.paper.run search --dataset amazon-office-products --data_path dataset --jobs 2
@@ -44,7 +46,7 @@ python -m benchmarks.paper.report
 
 
 class Report:
-    """The parts of the report, in order, and the plots beside it."""
+    """The parts of the report in order, and the plots beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +57,7 @@ class Report:
         self.parts = [INTRODUCTION]
 
     def write(self, names: list[str]) -> Path:
-        """Write the report on these tables, and return its path."""
+        """Write the report on these tables and return its path."""
         for table in map(read_table, names):
             self.parts.append(f"## {_heading(table)}")
             for dataset in table.datasets:
@@ -77,7 +79,7 @@ class Report:
         return self.found[dataset]
 
     def table(self, table: Table, dataset: str) -> list[str]:
-        """The parts on a table and a data set."""
+        """The parts of the report on a table and a data set."""
         selected = self.selected.get(dataset, {})
         results = results_of(table, dataset, selected, self.records_of(dataset))
         published = self.published.get(table.name, {}).get(dataset, {})
@@ -93,7 +95,7 @@ class Report:
         return [*parts, _command(table, dataset), *([sections.provenance(done)] if done else [])]
 
     def search(self, table: Table, dataset: str) -> list[str]:
-        """The parts on the search on a data set."""
+        """The parts of the report on the search on a data set."""
         trials = trials_of(table, dataset, self.records_of(dataset))
         done = {model: sum(trial.record is not None for trial in of_model) for model, of_model in trials.items()}
         (seed,) = table.datasets[dataset].seeds
@@ -107,11 +109,11 @@ class Report:
         of_runs = [trial.record for of_model in trials.values() for trial in of_model if trial.record]
         parts = [budget, sections.search_log(trials), _command(table, dataset)]
         if stale:
-            parts.append(f"`selected.yaml` does not follow from the trials that are done, for: {', '.join(stale)}.")
+            parts.append(f"`selected.yaml` does not match the finished trials of: {', '.join(stale)}.")
         return [*parts, *([sections.provenance(of_runs)] if of_runs else [])]
 
     def plots(self, table: Table, dataset: str, results: list[Result]) -> list[str]:
-        """The plots of a table that has some, written beside the report."""
+        """Write the plots of a table beside the report; an empty list for a table without plots."""
         drawn = {}
         if table.name == "figure2":
             metrics = ["recall@20", "ndcg@20"]
@@ -142,8 +144,8 @@ def _command(table: Table, dataset: str) -> str:
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.paper.report", description=__doc__)
-    parser.add_argument("tables", nargs="*", default=TABLES, help="or YAML files (default: all of the paper)")
-    parser.add_argument("--folder", type=existing_folder, default=HERE, help="of results, selected.yaml and the report")
+    parser.add_argument("tables", nargs="*", default=TABLES, help="names or YAML files (default: all of the paper)")
+    parser.add_argument("--folder", type=existing_folder, default=HERE, help="of results, selected.yaml and report")
     arguments = parser.parse_args(words)
     try:
         print(Report(arguments.folder).write(arguments.tables))

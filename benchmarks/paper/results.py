@@ -1,4 +1,4 @@
-"""What the records say of a table."""
+"""The results of a table, taken from the records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Measured(NamedTuple):
     """A metric over seeds.
 
     Attributes:
-        sd: standard deviation of the sample; None for a single seed.
-        seeds: how many there are.
+        sd: sample standard deviation; None for a single seed.
+        seeds: number of seeds.
     """
 
     mean: float
@@ -26,7 +26,7 @@ class Result(NamedTuple):
     """A row of a table on a data set.
 
     Attributes:
-        records: one for each seed that is done.
+        records: one for each finished seed.
         planned: number of seeds.
     """
 
@@ -35,7 +35,7 @@ class Result(NamedTuple):
     planned: int
 
     def test(self, metric: str, rule: str = "seen_removed") -> Measured | None:
-        """A metric of the test, None while no seed is done. ``rule`` is a name of ``one_run.RULES``."""
+        """A test metric; None if no seed is finished. ``rule`` is a name in ``one_run.RULES``."""
         return measured([record[rule]["test"][metric] for record in self.records])
 
 
@@ -44,10 +44,10 @@ def measured(values: list[float]) -> Measured | None:
 
 
 def results_of(table: Table, dataset: str, selected: dict, found: list[dict]) -> list[Result]:
-    """The rows of a table, with the records of their runs among ``found``.
+    """The rows of a table, each with the records in ``found`` that belong to it.
 
     Raises:
-        ConfigError: settings that cannot be resolved.
+        ConfigError: settings are invalid.
     """
     seeds = table.datasets[dataset].seeds
     results = []

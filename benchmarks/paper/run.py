@@ -1,8 +1,8 @@
-"""Run what a table of the paper lacks, each run in a process of its own.
+"""Do the missing runs of a table of the paper, each in its own process.
 
-Run from the root of the repository: ``python -m benchmarks.paper.run --help``. A second start goes on where the first
-one ended, and tries again what failed; several may run side by side. Exit codes: 0 done, 1 runs failed or are being
-done by another process, 2 bad input, 130 interrupted.
+Run from the root of the repository: ``python -m benchmarks.paper.run --help``. The same command again continues where
+it stopped and repeats failed runs. Several commands may run at the same time. Exit codes: 0 done, 1 runs failed or
+another process is doing them, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def main(words: list[str]) -> int:
     except RecBoleSigmaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored in what a script starts in the background
+    for number in (signal.SIGTERM, signal.SIGINT):  # scripts start background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     grid = Grid(runs, arguments.dataset, arguments.folder, arguments.jobs)
     try:
         return grid.complete(str(arguments.data_path), arguments.threads)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on with what is missing", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
 
 
@@ -50,15 +50,19 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.paper.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", help=f"{', '.join(table_names())}, or a YAML file like theirs")
-    parser.add_argument("--dataset", required=True, help="one of the table's")
+    parser.add_argument("table", help=f"{', '.join(table_names())}, or a YAML file like these")
+    parser.add_argument("--dataset", required=True, help="data set of the table")
     parser.add_argument(
-        "--data_path", type=lambda text: Path(text).resolve(), default="dataset", metavar="FOLDER", help="of data sets"
+        "--data_path",
+        type=lambda text: Path(text).resolve(),
+        default="dataset",
+        metavar="FOLDER",
+        help="folder of the data sets (default: dataset)",
     )
-    parser.add_argument("--model", nargs="+", help="some of the table's (default: all)")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="some of the table's (default: all)")
-    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at a time (default: 1)")
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of a run (default: 1)")
+    parser.add_argument("--model", nargs="+", help="models to run (default: all of the table)")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="seeds to run (default: all of the table)")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="runs at the same time (default: 1)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="threads of each run (default: 1)")
     parser.add_argument(
         "--folder", type=Path, default=HERE, help="of results, failures and selected.yaml (default: %(default)s)"
     )
@@ -66,18 +70,19 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def check_data(run: Run, data_path: Path) -> None:
-    """
+    """Check that the data set of a run is there.
+
     Raises:
-        DataError: the files of the data set are not there.
+        DataError: its file of interactions does not exist.
     """
     config = Config(run.model, run.dataset, config_dict={**run.given, "data_path": str(data_path)})
     file = Path(config["data_path"], f"{run.dataset}.inter")
     if not file.is_file():
-        raise DataError(f"{file} does not exist; --data_path names the folder that holds {run.dataset}/")
+        raise DataError(f"{file} does not exist; --data_path must be the folder that contains {run.dataset}/")
 
 
 class Grid:
-    """Runs of a table on a data set, of which some are done."""
+    """The runs of a table on a data set, some of which are done."""
 
     def __init__(self, runs: list[Run], dataset: str, folder: Path, jobs: int) -> None:
         self.runs, self.jobs = runs, jobs
@@ -87,7 +92,7 @@ class Grid:
         self.elsewhere: list[Run] = []
 
     def complete(self, data_path: str, threads: int) -> int:
-        """Run what is missing; returns the exit code."""
+        """Do the missing runs and return the exit code."""
         missing, failed = self.missing(), []
         print(f"{len(self.runs)} runs, {len(self.runs) - len(missing)} of them done before", flush=True)
         with closing(run_children(self.free(missing), data_path, self.results, self.jobs, threads)) as outcomes:
@@ -114,7 +119,7 @@ class Grid:
         return [run for run in self.runs if record_of(found, run) is None]
 
     def free(self, missing: list[Run]) -> Iterator[Run]:
-        """Runs that nobody does and nobody has done, asked for one by one."""
+        """Lock and yield, one by one, the missing runs that no other process is doing or has done since."""
         for run in missing:
             if not self.claims.take(run.hash):
                 self.elsewhere.append(run)
@@ -124,7 +129,7 @@ class Grid:
                 yield run
 
     def time_left(self) -> str:
-        """For the runs that are missing, by the mean time of their model; what is under way counts as a whole."""
+        """Estimate the time of the missing runs from the mean time of each model; runs in progress count in full."""
         seconds: dict[str, list[float]] = {}
         for record in records.read(self.results):
             seconds.setdefault(record["model"], []).append(record["seconds"])
@@ -145,7 +150,7 @@ def failure(run: Run, outcome: dict) -> dict:
 
 
 def summary(outcome: dict) -> str:
-    """One line on an outcome; results of the test are for the report."""
+    """One line about an outcome. It has no test metrics, which only the report shows."""
     if "error" in outcome:
         return f"failed: {outcome['error'].splitlines()[0]}"
     valid = ", ".join(f"{name} {value:.4f}" for name, value in outcome["seen_removed"]["valid"].items())

@@ -12,8 +12,8 @@ from recbole_sigma.errors import ConfigError
 
 class Search(NamedTuple):
     """Attributes:
-    trials: of every model, the defaults among them.
-    seed: of the draws.
+    trials: number of trials of every model, including the defaults.
+    seed: seed of the draws.
     spaces: ``{model: {key: [values]}}``.
     """
 
@@ -23,24 +23,27 @@ class Search(NamedTuple):
 
 
 def draw(search: Search, model: str, dataset: str, fixed: dict) -> list[dict]:
-    """The settings of each trial of a model: none first, then others that differ from the defaults and each other.
+    """The settings of each trial of a model: first none (the defaults), then different draws other than the defaults.
 
-    The first trials of a longer search are those of a shorter one.
+    A longer search begins with the trials of a shorter one.
+
+    Args:
+        fixed: settings of every run of the model.
 
     Raises:
-        ConfigError: the space has too few combinations, or a key that the model does not know.
+        ConfigError: the space has too few combinations, or a setting that the model does not have.
     """
     space = search.spaces[model]
     defaults = resolve(model, dataset, fixed)
     unknown = sorted(space.keys() - defaults.keys())
     if unknown:
-        raise ConfigError(f"the space of {model} has {', '.join(unknown)}; expected settings of the model")
+        raise ConfigError(f"the space of {model} has unknown keys: {', '.join(unknown)}; expected its settings")
     combinations = [dict(zip(space, values)) for values in product(*space.values())]
     random.Random(search.seed).shuffle(combinations)
     others = [drawn for drawn in combinations if any(defaults[key] != value for key, value in drawn.items())]
     if len(others) < search.trials - 1:
         raise ConfigError(
-            f"the space of {model} has {len(others)} settings beside the defaults; expected {search.trials - 1} at "
-            f"least, for {search.trials} trials"
+            f"the space of {model} has {len(others)} combinations besides the defaults; expected at least "
+            f"{search.trials - 1}, for {search.trials} trials"
         )
     return [{}, *others[: search.trials - 1]]

@@ -17,7 +17,7 @@ MAIN = "SIGMA"
 
 
 def accuracy(results: list[Result], published: dict[str, dict], metrics: list[str]) -> str:
-    """Our numbers beside those of the paper, whose rows that are not ours come last."""
+    """Our numbers beside those of the paper. Rows that only the paper has come last."""
     own = {result.row.published for result in results}
     best_of = {
         metric: max((value.mean for r in results if (value := r.test(metric))), default=None) for metric in metrics
@@ -43,7 +43,7 @@ def _printed(numbers: dict, metric: str) -> str:
 
 
 def other_rule(results: list[Result], metrics: list[str]) -> str:
-    """The same models with the items seen before ranked as well, and what the runs took."""
+    """The same models with seen items ranked as well, and the epochs, time and parameters of the runs."""
     rows = []
     for result in results:
         line = [result.row.label, *(cell(result.test(metric, "seen_ranked"), result.planned) for metric in metrics)]
@@ -55,10 +55,10 @@ def other_rule(results: list[Result], metrics: list[str]) -> str:
 
 
 def significance(results: list[Result], metrics: list[str]) -> str | None:
-    """What SIGMA is better by than each other row, with p; the best of them in a metric is bold. None without any.
+    """SIGMA minus each other row, with p; the best other row in a metric is bold. None if there is nothing to compare.
 
     Args:
-        metrics: of which recall and NDCG are compared.
+        metrics: only Recall and NDCG are compared.
     """
     compared = [metric for metric in metrics if metric.startswith(("recall@", "ndcg@"))]
     done = [result for result in results if result.records]
@@ -83,7 +83,7 @@ def significance(results: list[Result], metrics: list[str]) -> str | None:
 
 
 def search_log(trials: dict[str, list[Trial]]) -> str:
-    """Every trial with what validation said; the selected ones are bold. Results of the test have no place here."""
+    """Every trial with its validation metrics, but no test metrics; the best trials are bold."""
     rows = []
     for model, of_model in trials.items():
         winner = best(of_model)
@@ -99,7 +99,7 @@ def search_log(trials: dict[str, list[Trial]]) -> str:
 
 
 def selected_settings(models: list[str], selected: dict[str, dict]) -> str:
-    """A list of the settings that the runs of a table build on."""
+    """A list of the selected settings that the runs of a table build on."""
     return "\n".join(
         f"- {model}: " + (settings_text(selected[model]) if model in selected else "nothing selected, the defaults")
         for model in dict.fromkeys(models)
@@ -107,7 +107,7 @@ def selected_settings(models: list[str], selected: dict[str, dict]) -> str:
 
 
 def provenance(records: list[dict]) -> str:
-    """When, where and with what runs were made, in a few lines; several values where they differ."""
+    """Date, seeds, machine, versions and data of the runs; all values if they differ."""
 
     def distinct(values) -> str:
         return "; ".join(dict.fromkeys(values))
@@ -136,10 +136,10 @@ def provenance(records: list[dict]) -> str:
 def failed_runs(failures: list[dict], done: list[dict]) -> str | None:
     """The last error of each run that has failed and is not done; None if there is none.
 
-    A failure whose settings the plugin no longer knows is of no run that could be done, and left out.
+    Failures whose settings are not valid any more are left out, because they cannot be run again.
 
     Args:
-        done: records, of which one may be of the run that failed.
+        done: the records of finished runs.
     """
     left = {}
     for failure in failures:
@@ -157,5 +157,5 @@ def failed_runs(failures: list[dict], done: list[dict]) -> str | None:
 
 
 def _first_line(error: str) -> str:
-    """The first line of an error, without the folders of the machine it happened on."""
+    """The first line of an error, with the folders removed from its paths."""
     return re.sub(r"""(?<![^\s'"(=:])/(?:[^/\s'"]+/)+""", "", error.splitlines()[0])

@@ -1,6 +1,6 @@
 """Select, for every data set and model, the trial of the search with the best Recall@20 on validation.
 
-Writes ``selected.yaml``, whose settings the runs of all other tables build on. Run from the root of the repository:
+Writes ``selected.yaml``. The runs of all other tables build on its settings. Run from the root of the repository:
 ``python -m benchmarks.paper.select --help``.
 """
 
@@ -27,9 +27,9 @@ HEADER = """\
 
 class Trial(NamedTuple):
     """Attributes:
-    settings: what was drawn.
-    changed: those of them that are not the defaults.
-    record: of the run, if it is done.
+    settings: the drawn settings.
+    changed: those that differ from the defaults.
+    record: None if the run is not done.
     """
 
     number: int
@@ -39,12 +39,12 @@ class Trial(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Recall@20 on validation, by which the run has chosen its epoch, too."""
+        """Recall@20 on validation, which also selected the epoch of the run."""
         return self.record["seen_removed"]["valid"]["recall@20"]
 
 
 def trials_of(table: Table, dataset: str, found: list[dict]) -> dict[str, list[Trial]]:
-    """The trials of each model of a search on a data set, of which some are done."""
+    """The trials of each model of a search on a data set, whether done or not."""
     (seed,) = table.datasets[dataset].seeds
     trials: dict[str, list[Trial]] = {}
     for row in rows_of(table, dataset):
@@ -57,7 +57,7 @@ def trials_of(table: Table, dataset: str, found: list[dict]) -> dict[str, list[T
 
 
 def best(trials: list[Trial]) -> Trial | None:
-    """The trial with the best score, the first of several; None while none is done."""
+    """The trial with the best score, the first of equal ones; None if no trial is done."""
     return max((trial for trial in trials if trial.record), key=lambda trial: trial.score, default=None)
 
 
@@ -79,32 +79,32 @@ def selection(table: Table, folder: Path) -> str:
 
 
 def read_selected(folder: Path) -> dict[str, dict[str, dict]]:
-    """The settings that ``selected.yaml`` has for each data set and model; none where there is no such file."""
+    """The settings in ``selected.yaml`` for each data set and model; empty if there is no such file."""
     path = folder / "selected.yaml"
     return read_user_file(path) if path.exists() else {}
 
 
 def existing_folder(text: str) -> Path:
-    """The type of an argument that names a folder of results.
+    """Parse the path of an existing folder.
 
     Raises:
-        argparse.ArgumentTypeError: there is none.
+        argparse.ArgumentTypeError: there is no such folder.
     """
     path = Path(text)
     if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is no folder")
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
     return path
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.paper.select", description=__doc__)
-    parser.add_argument("table", nargs="?", default="search", help="a search (default: %(default)s)")
+    parser.add_argument("table", nargs="?", default="search", help="a search or its YAML file (default: %(default)s)")
     parser.add_argument("--folder", type=existing_folder, default=HERE, help="of results and selected.yaml")
     arguments = parser.parse_args(words)
     try:
         table = read_table(arguments.table)
         if table.search is None:
-            raise ConfigError(f"{table.name} is no search; expected a table with spaces")
+            raise ConfigError(f"{table.name} is not a search; expected a table with spaces")
         text = selection(table, arguments.folder)
     except RecBoleSigmaError as error:
         print(f"error: {error}", file=sys.stderr)

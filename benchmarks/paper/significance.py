@@ -1,4 +1,4 @@
-"""Whether two models differ, tested over the users of a data set."""
+"""Tests over users whether two models differ."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmarks.paper.ranks import decode
 
 class Difference(NamedTuple):
     """Attributes:
-    mean: of the first model's metric minus the second's.
-    p: of a paired t-test, two-sided.
-    seeds: common to both models; the metric of a user is the mean over them.
+    mean: mean over users of the first model's metric minus the second's.
+    p: from a two-sided paired t-test over users; NaN if no user differs.
+    seeds: number of seeds that both models have. The metric of a user is the mean over them.
     """
 
     mean: float
@@ -23,10 +23,10 @@ class Difference(NamedTuple):
 
 
 def compare(first: list[dict], second: list[dict], metric: str) -> Difference | None:
-    """The difference of two models, each given by its records; None if no seed is common to both.
+    """Compare two models, each given by its records; None if they have no seed on the same data in common.
 
     Args:
-        metric: as ``recall@20`` or ``ndcg@20``.
+        metric: such as ``recall@20`` or ``ndcg@20``.
     """
     others = {(record["seed"], record["catalog"]["digest"]): record for record in second}
     pairs = [
@@ -43,7 +43,7 @@ def compare(first: list[dict], second: list[dict], metric: str) -> Difference | 
 
 
 def metric_of_users(ranks: np.ndarray, metric: str) -> np.ndarray:
-    """Recall or NDCG of each user, who has one item to be found, at rank 0 if it was not."""
+    """Recall or NDCG of each user from the rank of the one test item, which is 0 if the item was not found."""
     name, k = metric.split("@")
     found = (ranks > 0) & (ranks <= int(k))
     gain = {"recall": np.ones(len(ranks)), "ndcg": 1 / np.log2(np.maximum(ranks, 1) + 1.0)}[name]

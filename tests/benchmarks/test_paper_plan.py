@@ -207,7 +207,10 @@ def test_a_seed_decides_the_draws_and_a_longer_search_begins_with_a_shorter_one(
 
 @pytest.mark.parametrize(
     "trials, space, message",
-    [(13, SPACE, "has 11 settings beside the defaults; expected 12"), (2, {"nothing": [1]}, "has nothing; expected")],
+    [
+        (13, SPACE, "has 11 combinations besides the defaults; expected at least 12"),
+        (2, {"nothing": [1]}, "has unknown keys: nothing; expected"),
+    ],
 )
 def test_a_space_that_is_too_small_or_of_another_model_is_refused(tmp_path, trials, space, message):
     with pytest.raises(ConfigError, match=message):

@@ -147,7 +147,7 @@ def test_the_printed_command_takes_the_table_as_it_was_given(tmp_path):
 def test_what_the_numbers_do_not_say_is_said(tmp_path, small):
     text = " ".join(written(tmp_path, small).split())
     for part in (
-        "the same number for every model",
+        "the same number of trials for every model",
         "[DEVELOPMENT.md](DEVELOPMENT.md)",
         "10 evaluations without a better Recall@20",
         "may have shared the machine",
@@ -187,9 +187,9 @@ def test_the_search_is_a_table_of_validation_alone(tmp_path):
     assert cells(text, "**BPR 1**") == [changed, "0.0600", "0.0600", "7"]
     assert cells(text, "BPR 2")[1:] == ["not run"] * 3
     assert "0.9876" not in text
-    assert "`selected.yaml` does not follow from the trials that are done, for: BPR." in text
+    assert "`selected.yaml` does not match the finished trials of: BPR." in text
     assert select.main([search, "--folder", str(tmp_path)]) == 0
-    assert "does not follow" not in written(tmp_path, search)
+    assert "does not match" not in written(tmp_path, search)
 
 
 def test_what_was_selected_of_trials_that_are_no_longer_ones_is_stale(tmp_path):
@@ -203,7 +203,7 @@ def test_what_was_selected_of_trials_that_are_no_longer_ones_is_stale(tmp_path):
     )
     (tmp_path / "selected.yaml").write_text("ml-100k:\n  GRU4Rec: {}\n  SINE: {}\n")
     text = written(tmp_path, search)
-    assert "`selected.yaml` does not follow from the trials that are done, for: GRU4Rec, SINE." in text
+    assert "`selected.yaml` does not match the finished trials of: GRU4Rec, SINE." in text
 
 
 def test_failed_runs_are_listed_until_they_are_done(tmp_path, small):
@@ -298,4 +298,4 @@ def test_an_unknown_table_is_refused(tmp_path, capsys):
 def test_a_folder_that_does_not_exist_is_refused(program, words, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         program.main([*words, "--folder", str(tmp_path / "nothing")])
-    assert end.value.code == 2 and "nothing is no folder" in capsys.readouterr().err
+    assert end.value.code == 2 and "nothing is not a folder" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_records_of_other_defaults_do_not_count(tmp_path, search, capsys):
     assert selected(tmp_path, search, capsys) == {}
 
 
-@pytest.mark.parametrize("name, message", [("table2", "table2 is no search"), ("nothing", "'nothing' is not known")])
+@pytest.mark.parametrize("name, message", [("table2", "table2 is not a search"), ("nothing", "'nothing' is not known")])
 def test_bad_arguments_are_refused(tmp_path, name, message, capsys):
     assert select.main([name, "--folder", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
