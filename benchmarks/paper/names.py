@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from benchmarks.paper.results import Measured
 
 INITIALS = {"recall": "R", "ndcg": "N", "diversity": "D"}
@@ -24,7 +26,7 @@ def cell(value: Measured | None, planned: int, bold: bool = False) -> str:
 
 def probability(p: float) -> str:
     """The text after the letter p. It is a dash for NaN, the p of two models that are equal for every user."""
-    return "–" if p != p else "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
+    return "–" if isnan(p) else "< 0.0001" if p < 0.0001 else f"= {p:.4f}"
 
 
 def settings_text(settings: dict) -> str:

@@ -1,7 +1,7 @@
-"""Time and recall of approximate search for the best items of large catalogs, next to exact search.
+"""Time and recall of approximate search for the best items of large catalogs, compared with exact search.
 
 Run from the root of the repository: ``python -m benchmarks.speed.ann --help``. Needs the extra ``ann``. Every row is
-measured in a child process of its own.
+measured in its own child process.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ ROWS = {
 }
 SKIPPED = {("1m items", "graph")}
 NOTE = """\
-The 20 items with the largest products for 1,000 queries, together (the least of five times) and one at a time (the
-median of 100), without the model that makes them. Item vectors are made up: around 200 topics, with lengths that differ
-by a factor of 1.35 (one standard deviation). Recall is the share of the exact 20 that is found; on vectors of your own,
-`rec.index().recall(histories)` measures it. Build and size are those of the index. `rec.index` makes its lists by
-distance, with a component more that makes all item vectors equally long. A graph of a million items is left out: it
-takes minutes to build."""
+The search for the 20 items with the largest products: 1,000 queries together (the least of five times) and one query at
+a time (the median of 100). The time of the model that computes the queries is not included. Item vectors are synthetic:
+they lie around 200 topics, and their lengths differ by a factor of 1.35 (one standard deviation). Recall is the share
+of the exact 20 items that is found; `rec.index().recall(histories)` measures it on your own vectors. Build and size are
+those of the index. `rec.index` forms its lists by distance, with one more component that makes all item vectors equally
+long. The graph of a million items is left out because it takes minutes to build."""
 
 
 def main(words: list[str]) -> int:

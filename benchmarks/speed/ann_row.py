@@ -1,6 +1,6 @@
 """A program that measures a search for the items with the largest products, and prints the result as JSON.
 
-Its one argument is the arguments of ``measure`` as JSON.
+Its only argument is JSON, with the arguments of ``measure``.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ TOPICS = 200
 Search = Callable[[Tensor, int], Tensor]
 """Indices ``[N, k]`` of items for queries ``[N, D]``."""
 At = Callable[[int], Search]
-"""The search at a level of effort."""
+"""Gives the search at a level of effort."""
 
 
 def measure(what: str, case: dict, levels: list[int], threads: int | None) -> dict:
-    """Seconds to build an index and its MB, and at each level of effort ms for a query and recall of the K best.
+    """Measure the seconds to build an index, its MB, and at each level of effort the ms per query and Recall@K.
 
     Args:
-        what: "exact", "lists" of the plugin, "lists by product", or "graph" (HNSW by product).
+        what: "exact", "lists" (the plugin's index), "lists by product", or "graph" (HNSW by product).
         case: ``items``, ``d`` and ``queries``.
-        levels: lists that are searched, or efSearch of a graph.
+        levels: number of lists to search, or efSearch of a graph.
         threads: for torch and faiss, or None for their default.
     """
     if threads:
@@ -57,14 +57,14 @@ def measure(what: str, case: dict, levels: list[int], threads: int | None) -> di
 
 
 def _milliseconds(search: Search, query: Tensor) -> float:
-    """Of a single call: a second one with the same query would find its lists in the cache."""
+    """The time of a single call. A second call with the same query would find its lists in the cache."""
     start = time.perf_counter()
     search(query, K)
     return 1e3 * (time.perf_counter() - start)
 
 
 def made_up(num_items: int, size: int, num_queries: int) -> tuple[Tensor, Tensor]:
-    """Item vectors around topics, of lengths that differ, and queries around the same topics."""
+    """Item vectors ``[V, D]`` of different lengths around topics, and queries ``[N, D]`` around the same topics."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:

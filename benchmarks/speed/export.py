@@ -1,7 +1,7 @@
-"""Size and time of exported models next to the model itself.
+"""Size and time of exported models, compared with the model itself.
 
 Run from the root of the repository: ``python -m benchmarks.speed.export --checkpoints saved/a.pth saved/b.pth``. Needs
-the extra ``onnx``. Every checkpoint is measured in a child process of its own.
+the extra ``onnx``. Every checkpoint is measured in its own child process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from benchmarks.speed.reporting import describe_run, make_parser, run_child, wri
 
 SECTION = "export"
 NOTE = """\
-Milliseconds, the least of several calls, from padded histories to user vectors, or to scores for models without them:
-one history of 10 items (padded to the longest for RecBole's models) and 128 histories of the greatest length."""
+Milliseconds from padded histories to user vectors, or to scores for models without user vectors; the least of several
+calls. The inputs are one history of 10 items (padded to the maximum length for RecBole's models) and 128 histories of
+the maximum length."""
 HEADER = ["", "items", "longest", "runs as", "MB", "export s", "ms, 1 history of 10", "ms, 128 long histories"]
 
 
@@ -42,7 +43,7 @@ def main(words: list[str]) -> int:
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    parser = make_parser("benchmarks.speed.export", __doc__, SECTION, "a tenth of a second for each")
+    parser = make_parser("benchmarks.speed.export", __doc__, SECTION, "a tenth of a second for each time")
     parser.add_argument("--checkpoints", nargs="+", required=True, metavar="FILE", help="of runs of recbole-sigma")
     return parser.parse_args(words)
 

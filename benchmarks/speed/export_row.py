@@ -1,6 +1,6 @@
-"""A program that measures a model and what is exported of it, and prints the result as JSON.
+"""A program that measures a model and its exports, and prints the result as JSON.
 
-Its one argument is the arguments of ``measure`` as JSON.
+Its only argument is JSON, with the arguments of ``measure``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ TOGETHER = 128
 
 
 def measure(checkpoint: str, threads: int | None, seconds: float) -> dict:
-    """Items and greatest length of the model, and a row for it and each format.
+    """Measure a model. Returns its number of items, its maximum length, and a row for the model and for each format.
 
     Args:
         threads: for torch and onnxruntime, or None for their default.
-        seconds: for each time.
+        seconds: limit for each measured time.
     """
     if threads:
         torch.set_num_threads(threads)

@@ -1,6 +1,6 @@
-"""A program that prints, as JSON, what the numbers of a benchmark depend on, and the rates of matrix products.
+"""A program that prints the machine, the versions and the rates of matrix products as JSON.
 
-Its one argument is the arguments of ``describe`` as JSON.
+Its only argument is JSON, with the arguments of ``describe``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from benchmarks.speed.measuring import matrix_rate
 
 
 def describe(threads: int | None, quick: bool) -> dict:
-    """
+    """Describe the machine and the versions, and measure the rates in GFLOP/s.
+
     Args:
         threads: for torch, or None for its default.
-        quick: whether the rates come from small matrices.
+        quick: whether to measure the rates on small matrices.
     """
     if threads:
         torch.set_num_threads(threads)

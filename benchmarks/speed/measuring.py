@@ -1,4 +1,4 @@
-"""What a child process measures of a call: its time, its memory, and the rate of matrix products to compare it with."""
+"""Time and memory of a call in a child process, and the rate of matrix products to compare it with."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 
 LEAST_REPEATS = 2
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes that ``ru_maxrss`` counts in."""
+"""Bytes in a unit of ``ru_maxrss``."""
 
 
 def peak_memory(call: Callable[[], object], device: str) -> float:
-    """Megabytes that the process needs at the worst moment of ``call`` above what it needed before.
+    """Peak memory of ``call`` in MB, above the memory that the process needed before.
 
-    On a CPU this is the growth of the process's high-water mark, so nothing larger may have been allocated before.
+    On a CPU this is the growth of the process's high-water mark, so the process must not have needed more before.
     """
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -30,7 +30,10 @@ def peak_memory(call: Callable[[], object], device: str) -> float:
 
 
 def times(call: Callable[[], object], device: str, seconds: float, most: int) -> list[float]:
-    """Milliseconds of each of ``most`` calls, or of fewer, at least two, where ``seconds`` pass before."""
+    """Milliseconds of each call; there are ``most`` calls, or fewer (at least two) if ``seconds`` have passed.
+
+    Not by ``torch.utils.benchmark``, which gives means over blocks of calls and sets its own number of threads.
+    """
     result: list[float] = []
     end = time.perf_counter() + seconds
     while len(result) < LEAST_REPEATS or len(result) < most and time.perf_counter() < end:
@@ -43,7 +46,7 @@ def times(call: Callable[[], object], device: str, seconds: float, most: int) ->
 
 
 def matrix_rate(dtype: torch.dtype, device: str, size: int) -> float:
-    """GFLOP/s of the product of two square matrices, the best of several."""
+    """GFLOP/s of the product of two square matrices, the best of several calls."""
     left, right, product = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(3))
 
     def multiply() -> None:
@@ -54,7 +57,7 @@ def matrix_rate(dtype: torch.dtype, device: str, size: int) -> float:
 
 
 def high_water_mark() -> int:
-    """The most bytes that the process has held so far."""
+    """The largest number of bytes that the process has held so far."""
     return RSS_UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -1,8 +1,8 @@
-"""Time, memory and arithmetic of the operations in ``recbole_sigma.ops`` next to plain PyTorch and to other kernels.
+"""Time, memory and FLOP/s of the operations in ``recbole_sigma.ops``, compared with plain PyTorch and other kernels.
 
-Run from the root of the repository: ``python -m benchmarks.speed.ops --help``. Every row of a table is measured in
-child processes of its own, one in each of several rounds; the rows take turns, so that a machine that is slower for
-a while is slower for all of them, and ratios are taken within a round.
+Run from the root of the repository: ``python -m benchmarks.speed.ops --help``. Rounds are interleaved: each round
+measures every row once, in its own child process, so that a machine that is slower for a while slows down all rows.
+Ratios are taken within a round.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from benchmarks.speed.reporting import (
 SECTION = "ops"
 SAMPLES = 1024
 SAMPLED_FROM = 100_000
-"""Items from which the sampled loss is measured too."""
+"""The sampled loss is measured for at least this number of items."""
 CPU_SCORES = 6e9
 GPU_SCORES = 0.6
-"""Bytes on a CPU, and share of a GPU's memory, that the scores of a row may take."""
+"""Limits for the scores of a row: bytes on a CPU, share of the memory on a GPU."""
 HEADER = ["implementation", "ms, median", "ms, least", "peak MB", "GFLOP/s", "of the matrix rate", "time / baseline"]
 NOTE = """\
-Forward and backward of `loss.sum()`. Peak memory is above the level with the inputs in place, and has their gradients
-in it. GFLOP/s count the three products that cannot be avoided (the scores and two gradients), 6 N K V D; the sampled
-loss has its {samples:,} samples for V. The baseline is `F.cross_entropy((u @ E.T).max(1).values, target)` in float32;
-"autocast" has inputs in float32 and products in bfloat16. Times are over all rounds; a ratio is the median over the
-rounds of that of the least times, which a busy machine disturbs the least."""
-NO_GPU = "There is no CUDA device: the GPU rows (Triton, Liger, cut-cross-entropy) are not measured yet."
+Forward and backward of `loss.sum()`. Peak memory is counted above the inputs and includes their gradients. GFLOP/s
+count the three products that no method avoids (the scores and two gradients), 6 N K V D; for the sampled loss, V is its
+{samples:,} samples. The baseline is `F.cross_entropy((u @ E.T).max(1).values, target)` in float32; "autocast" has
+inputs in float32 and products in bfloat16. Times are over all rounds. A ratio is the median over the rounds of the
+ratio of the least times, which a busy machine disturbs the least."""
+NO_GPU = "There is no CUDA device, so the GPU rows (Triton, Liger, cut-cross-entropy) are not measured yet."
 
 
 class Case(NamedTuple):
@@ -73,7 +73,7 @@ BY_NAME = {case.name: case for cases in CASES.values() for case in cases}
 
 ROUNDS, QUICK_ROUNDS = 3, 1
 LIMITS, QUICK_LIMITS = {"seconds": 2, "most": 50}, {"seconds": 0.1, "most": 3}
-"""After so many seconds or repeats a child stops."""
+"""A child stops after so many seconds or repeats."""
 
 
 class Row(NamedTuple):
@@ -83,7 +83,7 @@ class Row(NamedTuple):
     loss: str
     inputs: str = "float32"
     products: str = "float32"
-    candidates: Optional[int] = None  # where it is not all items that are scored
+    candidates: Optional[int] = None  # the number of items that are scored, if not all
 
     @property
     def holds_scores(self) -> bool:
@@ -113,13 +113,13 @@ PEERS = {
     ),
     "cut_cross_entropy": (Row("cut-cross-entropy, bfloat16", "cut_cross_entropy", "bfloat16", "bfloat16"),),
 }
-"""Rows by the package they need. They are for a single interest; cut-cross-entropy has no backward in float32."""
+"""Rows by the package that they need, for a single interest. cut-cross-entropy has no backward in float32."""
 SAMPLED = Row(f"sampled {SAMPLES:,}, float32", "sampled", candidates=SAMPLES)
 
 
 @dataclass
 class Measurement:
-    """What the children of a row found, one in each round, or the reason why there is nothing."""
+    """The results of a row, one for each round, or the reason why there are none."""
 
     row: Row
     reason: Optional[str] = None
@@ -130,7 +130,7 @@ class Measurement:
         return [milliseconds for found in self.rounds for milliseconds in found["times"]]
 
     def add_round(self, case: Case, settings: dict) -> None:
-        """Measure in a new child; ``settings`` are what ``ops_row.measure`` takes besides the row and the case."""
+        """Measure in a new child. ``settings`` are the arguments of ``ops_row.measure`` besides row and case."""
         row = {"loss": self.row.loss, "inputs": self.row.inputs, "products": self.row.products, "shape": case[1:]}
         try:
             self.rounds.append(run_child("benchmarks.speed.ops_row", {**row, **settings}))
@@ -167,7 +167,7 @@ def main(words: list[str]) -> int:
 def parse(words: list[str]) -> argparse.Namespace:
     parser = make_parser("benchmarks.speed.ops", __doc__, SECTION, "a small case and one round")
     parser.add_argument(
-        "--cases", type=_cases, metavar="NAME,NAME", help=f"of {', '.join(BY_NAME)} (default: those of the device)"
+        "--cases", type=_cases, metavar="NAME,NAME", help=f"some of {', '.join(BY_NAME)} (default: those of the device)"
     )
     return parser.parse_args(words)
 
@@ -176,12 +176,12 @@ def _cases(text: str) -> list[Case]:
     names = text.split(",")
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no case {', '.join(map(repr, unknown))}; expected {', '.join(BY_NAME)}")
+        raise argparse.ArgumentTypeError(f"unknown case {', '.join(map(repr, unknown))}; expected {', '.join(BY_NAME)}")
     return [BY_NAME[name] for name in names]
 
 
 def missing(device: str) -> list[str]:
-    """Lines that say which rows this machine cannot measure."""
+    """Messages that name the rows that this machine cannot measure."""
     if device == "cpu":
         return [NO_GPU]
     return [f"{package} is not installed: its rows are skipped." for package in PEERS if not _is_installed(package)]
@@ -203,7 +203,7 @@ def rows_of(case: Case, device: str) -> list[Row]:
 
 
 def reason_to_skip(case: Case, row: Row, machine: dict) -> str | None:
-    """Why the row is not measured, or None: an estimate of scores, what is made of them, and their gradient."""
+    """Why a row is not measured, or None. Its memory is estimated as three times its scores."""
     limit = CPU_SCORES if machine["device"] == "cpu" else GPU_SCORES * machine["gpu_memory"]
     needed = 3 * case.n * case.k * case.v * (2 if row.products == "bfloat16" else 4)
     if row.holds_scores and needed > limit:
@@ -212,7 +212,7 @@ def reason_to_skip(case: Case, row: Row, machine: dict) -> str | None:
 
 
 def measure(case: Case, machine: dict, rounds: int, settings: dict) -> list[Measurement]:
-    """Every row in turn, round after round. A row that fails is not tried again."""
+    """Measure every row in each round. A row that has failed is not tried again."""
     measurements = [Measurement(row, reason_to_skip(case, row, machine)) for row in rows_of(case, machine["device"])]
     for number in range(1, rounds + 1):
         print(f"{case.name}: round {number} of {rounds}", file=sys.stderr, flush=True)
@@ -231,7 +231,7 @@ def report(case: Case, measurements: list[Measurement], rates: dict[str, float])
 
 
 def cells(case: Case, measurement: Measurement, baseline: Measurement, matrix_rate: float) -> list[str]:
-    """A row of the table."""
+    """The cells of a row."""
     row = measurement.row
     if measurement.reason:
         return [row.name, measurement.reason] + [""] * (len(HEADER) - 2)

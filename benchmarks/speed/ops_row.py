@@ -1,6 +1,6 @@
 """A program that measures one implementation of a loss on one shape, and prints the result as JSON.
 
-Its one argument is the arguments of ``measure`` as JSON.
+Its only argument is JSON, with the arguments of ``measure``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.speed.ops import SAMPLES
 from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
 
 WARM_UP = (32, 512)
-"""Rows and items of a first step, which loads libraries, starts threads and allocates next to nothing."""
+"""Rows and items of a first small step, which loads libraries and starts threads."""
 
 
 def measure(
@@ -32,11 +32,11 @@ def measure(
     seconds: float,
     most: int,
 ) -> dict:
-    """Peak memory in MB of the first step, and milliseconds of each of the following.
+    """Measure the peak memory in MB of the first step, and the milliseconds of each later step.
 
     Args:
         loss: one of ``LOSSES``.
-        inputs, products: names of types; products in another type than the inputs' are those of autocast.
+        inputs, products: names of data types; if they differ, the products run in autocast.
         shape: N, K, V and D.
         threads: for torch, or None for its default.
         seconds, most: as in ``times``.
@@ -58,7 +58,7 @@ def _step(
     products: torch.dtype,
     device: str,
 ) -> Callable[[], None]:
-    """A function that goes forward and backward; the gradients are not allocated before."""
+    """A function that runs forward and backward; the first call allocates the gradients."""
     n, k, v, d = shape
     u = torch.empty(n, k, d, dtype=inputs, device=device).normal_().requires_grad_()
     E = torch.empty(v, d, dtype=inputs, device=device).normal_(std=d**-0.5).requires_grad_()
@@ -78,7 +78,7 @@ def _baseline(u: Tensor, E: Tensor, target: Tensor) -> Tensor:
 
 
 def _pytorch(u: Tensor, E: Tensor, target: Tensor) -> Tensor:
-    """PyTorch's own operation in chunks (from 2.13 on)."""
+    """PyTorch's own operation in chunks (since 2.13)."""
     return F.linear_cross_entropy(u.squeeze(1), E, target, options=torch.nn.LinearCrossEntropyOptions())
 
 

@@ -1,6 +1,6 @@
-"""What the process that runs a benchmark needs: children of its own, and a Markdown file with sections.
+"""Tools of the process that runs a benchmark: child processes, and a Markdown file with sections.
 
-It does not import torch, so that it takes neither cores nor memory from the child that is being measured.
+This module does not import torch, so that the parent takes neither cores nor memory from the measured child.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ TITLE = "# Speed\n"
 
 
 class ChildFailed(Exception):
-    """A child process ended without a result; the message says why in one line."""
+    """A child process ended without a result. The message gives the reason in one line."""
 
 
 def run_child(module: str, arguments: dict, seconds: float | None = None) -> dict:
-    """What ``python -m module`` prints as JSON in its last line, given ``arguments`` as JSON, in so many seconds."""
+    """Run ``python -m module`` with ``arguments`` as JSON, and return the JSON of the last line that it prints.
+
+    Raises:
+        ChildFailed: it ended with an error, or ran for more than ``seconds``.
+    """
     command = [sys.executable, "-m", module, json.dumps(arguments)]
     try:
         child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds)
@@ -39,11 +43,12 @@ def run_child(module: str, arguments: dict, seconds: float | None = None) -> dic
 
 
 def describe_run(machine: dict, module: str, words: list[str], output: Path | None) -> str:
-    """A Markdown list: date, machine as ``benchmarks.speed.machine`` prints it, versions, command and matrix rates.
+    """A Markdown list of date, machine, versions, command and matrix rates.
 
     Args:
+        machine: the result of ``benchmarks.speed.machine``.
         words: the command line after the name of the module.
-        output: the file that it names; its folder is left out where it begins at the root.
+        output: the file that it names. Its folder is left out if the path is absolute.
     """
     command = shlex.join(["python", "-m", module, *words])
     if output and output.is_absolute():
@@ -63,17 +68,17 @@ def describe_run(machine: dict, module: str, words: list[str], output: Path | No
 
 
 def read_document(path: Path) -> str:
-    """A file's text, or a title where it is absent."""
+    """The text of a file, or a title if there is no file."""
     return path.read_text(encoding="utf-8") if path.exists() else TITLE
 
 
 def replace_section(document: str, name: str, body: str) -> str:
-    """``document`` with ``body`` between the lines ``<!-- name -->`` and ``<!-- /name -->``, and all else as it was.
+    """Replace the text between the lines ``<!-- name -->`` and ``<!-- /name -->`` of a document by ``body``.
 
-    A section that it lacks comes last.
+    A new section is added at the end.
 
     Raises:
-        ValueError: a section without its last line.
+        ValueError: the section has no last line.
     """
     first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, begins, rest = document.partition(first)
@@ -86,39 +91,39 @@ def replace_section(document: str, name: str, body: str) -> str:
 
 
 def write_section(path: Path, name: str, heading: str, parts: list[str]) -> None:
-    """Put a heading and what stands below it into the section of a file."""
+    """Write a heading and the parts below it into a section of a file."""
     body = "\n\n".join([heading, *parts])
     path.write_text(replace_section(read_document(path), name, body), encoding="utf-8")
 
 
 def make_parser(module: str, description: str, section: str, quick: str) -> argparse.ArgumentParser:
-    """A parser of the arguments that every benchmark has: ``--quick``, ``--threads`` and ``--output``.
+    """Make a parser with the arguments of every benchmark: ``--quick``, ``--threads`` and ``--output``.
 
     Args:
-        section: of the file that ``--output`` names.
-        quick: what ``--quick`` does.
+        section: name of the section of the file that ``--output`` names.
+        quick: what ``--quick`` measures.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help=f"{quick}, to test the benchmark itself")
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of torch (default: torch decides)")
     parser.add_argument(
         "--output",
         type=partial(section_file, section=section),
         metavar="FILE",
-        help=f"Markdown file whose section {section!r} to replace",
+        help=f"Markdown file; its section {section!r} is replaced",
     )
     return parser
 
 
 def section_file(text: str, section: str) -> Path:
-    """An argument that names a Markdown file in which ``section`` can be replaced."""
+    """Parse the path of a Markdown file in which ``section`` can be replaced."""
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r}; expected a file in a folder that exists")
     try:
         replace_section(read_document(path), section, "")
-    except ValueError as error:  # better known now than when all is measured
+    except ValueError as error:  # known before anything is measured
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     return path

@@ -1,7 +1,7 @@
-"""Time and memory of loading synthetic interactions, next to RecBole's own loader.
+"""Time and memory of loading synthetic interactions, compared with RecBole's own loader.
 
-Run from the root of the repository: ``python -m benchmarks.speed.scale --help``. Every repeat is a child process of its
-own, on a file that is written once for each size.
+Run from the root of the repository: ``python -m benchmarks.speed.scale --help``. Every repeat runs in its own child
+process. The file of each size is written once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ HEADER = ["interactions", "loader", "seconds, median", "seconds, least", "peak M
 NOTE = """\
 From the atomic file to the loaders of training, validation and test: user, item and time of each interaction, 5-core of
 users and items, exact time order, leave-one-out, histories of at most 50 items. Interactions are synthetic and in
-random order in the file; users follow a Lomax distribution, items fall with the square of their rank, and there are as
-many of both to an interaction as in MovieLens-20M. Peak memory is that of the whole process, of which Python, PyTorch
-and RecBole take about 350 MB. "recbole" is RecBole's own `create_dataset` and `data_preparation` with the repairs of
-`recbole_sigma.compat`, among them the fast reader of files, as it does not run on these versions without; it writes a
-padded row for each prefix. A process that takes more than {memory:,} GB or {time:,} s is stopped."""
+random order. The activity of users follows a Lomax distribution, and the popularity of items falls with the square of
+their rank. There are as many interactions per user and per item as in MovieLens-20M. Peak memory is that of the whole
+process, of which Python, PyTorch and RecBole take about 350 MB. "recbole" is RecBole's own `create_dataset` and
+`data_preparation`. They write a padded row for each prefix, and need the repairs of `recbole_sigma.compat` to run on
+these versions, among them the fast file reader. A process that takes over {memory:,} GB or {time:,} s is stopped."""
 
 
 def main(words: list[str]) -> int:
@@ -61,11 +61,11 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = make_parser("benchmarks.speed.scale", __doc__, SECTION, "small files")
     parser.add_argument("--sizes", type=positive, nargs="+", metavar="N", help=f"interactions (default: {SIZES})")
     parser.add_argument(
-        "--stock_sizes", type=positive, nargs="*", metavar="N", help=f"those for RecBole's loader ({STOCK_SIZES})"
+        "--stock_sizes", type=positive, nargs="*", metavar="N", help=f"those for RecBole (default: {STOCK_SIZES})"
     )
-    parser.add_argument("--repeats", type=positive, default=3, metavar="N", help="processes for each row (3)")
-    parser.add_argument("--memory_limit", type=positive, default=16, metavar="GB", help="of each process (16)")
-    parser.add_argument("--time_limit", type=positive, default=600, metavar="S", help="of each process (600)")
+    parser.add_argument("--repeats", type=positive, default=3, metavar="N", help="processes for each row (default: 3)")
+    parser.add_argument("--memory_limit", type=positive, default=16, metavar="GB", help="of each process (default: 16)")
+    parser.add_argument("--time_limit", type=positive, default=600, metavar="S", help="of each process (default: 600)")
     arguments = parser.parse_args(words)
     if arguments.sizes is None:
         arguments.sizes = [QUICK_SIZE] if arguments.quick else SIZES
@@ -75,7 +75,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def measure(loader: str, folder: str, name: str, arguments: argparse.Namespace) -> list[str]:
-    """The cells of a row after the first two, or the reason why there is none."""
+    """The cells of a row after the first two, or the reason why there are no numbers."""
     settings = {"loader": loader, "folder": folder, "name": name}
     settings.update(threads=arguments.threads, memory_limit=arguments.memory_limit)
     try:

@@ -1,6 +1,6 @@
-"""A program that loads, filters and splits a data set and makes the loaders, and prints time and memory as JSON.
+"""A program that loads, filters and splits a data set, makes its loaders, and prints time and memory as JSON.
 
-Its one argument is the arguments of ``measure`` as JSON.
+Its only argument is JSON, with the arguments of ``measure``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SETTINGS = {
 
 
 def measure(loader: str, folder: str, name: str, threads: int | None, memory_limit: float) -> dict:
-    """Seconds from the file to the loaders, peak memory of the process in MB, and the interactions left.
+    """Measure the seconds from the file to the loaders and the peak memory in MB, and count the interactions left.
 
     Args:
         loader: one of ``LOADERS``.
-        folder, name: where the atomic file is.
+        folder, name: of the atomic file ``folder/name/name.inter``.
         threads: for torch, or None for its default.
-        memory_limit: GB of its own that the process may take.
+        memory_limit: GB of private memory that the process may take.
     """
     if threads:
         torch.set_num_threads(threads)

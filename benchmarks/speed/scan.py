@@ -1,7 +1,7 @@
-"""Time and memory of ``recbole_sigma.ops.interest_scan`` next to its definition and to parts of it.
+"""Time and memory of ``recbole_sigma.ops.interest_scan``, compared with its definition and with parts of it.
 
-Run from the root of the repository: ``python -m benchmarks.speed.scan --help``. Every row is measured in child
-processes of its own, one in each of several rounds in which the rows take turns.
+Run from the root of the repository: ``python -m benchmarks.speed.scan --help``. Rounds are interleaved: each round
+measures every row once, in its own child process.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ ROWS = {
 SKIPPED = {("long", "naive")}
 NOTE = """\
 Forward and backward of the sum of the results. Lengths of histories are drawn from an exponential distribution, at most
-T; "long" has all of them at T, where the definition would take minutes and gigabytes. Peak memory is above the level
-with the inputs in place."""
-NO_GPU = "There is no CUDA device: a Triton scan was not compared with cuDNN's GRU, and is left out until it is."
+T. In "long", all histories have length T, for which the definition would take minutes and gigabytes. Peak memory is
+counted above the inputs."""
+NO_GPU = "There is no CUDA device, so no Triton scan has been compared with cuDNN's GRU, and there is none yet."
 
 
 def main(words: list[str]) -> int:

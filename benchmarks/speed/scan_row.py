@@ -1,6 +1,6 @@
 """A program that measures the scan, or a part of it, on one batch of sequences, and prints the result as JSON.
 
-Its one argument is the arguments of ``measure`` as JSON.
+Its only argument is JSON, with the arguments of ``measure``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recbole_sigma.ops.interest_scan.packed import steps_and_ranks
 
 
 def measure(what: str, case: dict, device: str, threads: int | None) -> dict:
-    """Peak memory in MB of the first step, milliseconds of the following, and the number of items.
+    """Measure the peak memory in MB of the first step and the milliseconds of each later step, and count the items.
 
     Args:
         what: an implementation of ``interest_scan``, "gru" or "padded_sums".

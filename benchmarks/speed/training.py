@@ -1,7 +1,7 @@
-"""Seconds of a training epoch and of an evaluation, next to stock RecBole's SASRec through stock RecBole's own loader.
+"""Seconds of a training epoch and of an evaluation, compared with stock RecBole's SASRec in stock RecBole's own loader.
 
-Run from the root of the repository: ``python -m benchmarks.speed.training --help``. Every row is measured in a child
-process of its own, one in each of several rounds in which the rows take turns.
+Run from the root of the repository: ``python -m benchmarks.speed.training --help``. Rounds are interleaved: each round
+measures every row once, in its own child process.
 """
 
 from __future__ import annotations
@@ -51,16 +51,19 @@ ROWS = [
 NOTE = f"""\
 D = 128, inner size 256, 2 heads, histories of at most 50; two layers in SASRec and SASRecAP, one in each of SIGMA's
 three Transformers; full softmax over the catalog in all losses; no average of the history and no dropout of whole
-items; 256 rows a step in RecBole's SASRec. Products run in
-bfloat16 where the CPU multiplies it ("precision: auto") unless float32 is said; RecBole's SASRec runs in float32.
-RecBole is imported, with its own data set, loader, trainer and evaluator, and needs this plugin's repairs to run at
-all: its epoch is the time of {STOCK_BATCHES} batches, times their number. "As installed", autograd's anomaly detection
-is on, since RecBole turns it on for the whole process when it imports its sequential models; "repaired" is the same
-without. Epochs of the others are whole. An evaluation ranks the catalog for every user's validation item. Peak memory
-is that of the whole process. "Of the rate" is the time that the matrix products of the epoch need at the rate measured
-in the same process, over the time of the epoch; where the loss multiplies in bfloat16, all of them are taken at that
-rate, although layers on few rows stay in float32. An evaluation is the faster of two. Numbers are medians over {ROUNDS}
-rounds, peak memory their maximum; ratios are medians of those within a round."""
+items; 256 rows a step in RecBole's SASRec. Matrix products run in bfloat16 if the CPU supports it ("precision: auto"),
+except in rows named float32 and in RecBole's SASRec, which runs in float32.
+
+RecBole's rows use its own data set, loader, trainer and evaluator, with this plugin's repairs, without which RecBole
+does not run. Their epoch is extrapolated from {STOCK_BATCHES} batches; the other epochs are whole. "As installed" has
+autograd's anomaly detection on, which RecBole turns on for the whole process when it imports its sequential models;
+"repaired" is the same without it.
+
+An evaluation ranks the catalog for every user's validation item; its time is the faster of two. Peak memory is that of
+the whole process. "Of the rate" is the time that the matrix products of the epoch would take at the rate measured in
+the same process, divided by the time of the epoch. If the loss uses bfloat16, the rate is that of bfloat16 for all
+products, although layers on few rows stay in float32. Numbers are medians over {ROUNDS} interleaved rounds, but peak
+memory is the maximum. A ratio is the median of the ratios within the rounds."""
 
 
 def main(words: list[str]) -> int:
@@ -79,7 +82,7 @@ def main(words: list[str]) -> int:
 def parse(words: list[str]) -> argparse.Namespace:
     parser = make_parser("benchmarks.speed.training", __doc__, SECTION, "one round of a few steps")
     parser.add_argument("--datasets", nargs="+", default=DATASETS, metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets but ml-100k")
+    parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets other than ml-100k")
     return parser.parse_args(words)
 
 
@@ -107,7 +110,7 @@ def measured(row: Row, dataset: str, device: str, arguments: argparse.Namespace)
 
 
 def cells(found: list[dict], rounds: list[dict[str, dict]]) -> list[str]:
-    """Medians over the rounds of one row, and of its ratios to the two stock rows."""
+    """The cells of a row: medians over the rounds, also of its ratios to the two stock rows."""
 
     def ratio(key: str, stock: Row) -> str:
         value = median(own[key] / others[stock.name][key] for own, others in zip(found, rounds))

@@ -1,6 +1,6 @@
-"""A program that trains and evaluates one model for the benchmark, and prints what it took as JSON.
+"""A program that trains and evaluates one model, and prints time, memory and operations as JSON.
 
-Its one argument is the arguments of ``measure`` as JSON.
+Its only argument is JSON, with the arguments of ``measure``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from recbole_sigma.training.trainer import trainer_class
 
 RATE_SIZE = 2048
 COUNTED_BATCHES = 5
-"""Batches whose operations stand for those of the others."""
+"""Batches whose operations are counted; the other batches are assumed to need as many."""
 SIZES = {"hidden_size": 128, "inner_size": 256, "n_heads": 2, "MAX_ITEM_LIST_LENGTH": 50}
 EVALUATION = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
@@ -40,7 +40,7 @@ EVALUATION = {
 
 
 class FirstBatches:
-    """A loader that ends after some batches."""
+    """A loader that ends after ``count`` batches."""
 
     def __init__(self, loader: Any, count: int) -> None:
         self.loader, self.count = loader, min(count, len(loader))
@@ -63,11 +63,15 @@ def measure(
     threads: int | None,
     steps: int | None,
 ) -> dict:
-    """Seconds, matrix operations and targets of an epoch, their rate, seconds of an evaluation, and peak memory.
+    """Measure one model.
 
     Args:
         row: a ``Row`` of the benchmark.
-        steps: batches that stand for an epoch, or None for a whole one.
+        steps: number of batches from which the epoch is extrapolated, or None for a whole epoch.
+
+    Returns:
+        Seconds of an ``epoch`` and of an ``evaluation``, matrix ``operations`` (FLOP) and ``targets`` of an epoch, the
+        ``rate`` of matrix products in FLOP/s, and the peak ``memory`` of the process in MB.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -145,5 +149,5 @@ def _epoch_of_stock(trainer: Any, batches: FirstBatches) -> None:
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
-    del sys.argv[1:]  # RecBole's Config reads them
+    del sys.argv[1:]  # RecBole's Config would read them
     print(json.dumps(measure(**arguments)))

@@ -53,7 +53,7 @@ def test_a_section_is_replaced_again_and_again():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--cases=beauty,nothing"], "no case 'nothing'; expected beauty, "),
+        (["--cases=beauty,nothing"], "unknown case 'nothing'; expected beauty, "),
         (["--threads=0"], "at least 1"),
         (["--output=no/such/folder.md"], "a folder that exists"),
         (["--output={path}"], "does not end with <!-- /ops -->"),
