@@ -83,7 +83,7 @@ def main(folder: str, results: str, **task) -> int:
         results: the file of finished runs.
     """
     threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
-    os.chdir(folder)  # the parent removes it, with the checkpoints and logs
+    os.chdir(folder)  # removed at the end, with the checkpoints and logs
     try:
         record = measure(**task)
         records.append(Path(results), record)

@@ -17,7 +17,7 @@ def evaluate_with_ranks(trainer, loader) -> tuple[dict[str, float], np.ndarray]:
         for an item that is not among the ``max(topk)`` best.
 
     Raises:
-        ValueError: a user has several rows or several test items.
+        ValueError: a user has several rows, or not exactly one test item.
     """
     users, found = [], []
     collector, evaluator = trainer.eval_collector, trainer.evaluator
@@ -39,7 +39,7 @@ def evaluate_with_ranks(trainer, loader) -> tuple[dict[str, float], np.ndarray]:
     ids, order = torch.cat(users).sort()
     (ranking,) = found
     if len(ids.unique()) < len(ids) or (ranking[:, -1] != 1).any():
-        raise ValueError("a user has several test items; expected one for each user, by a leave-one-out split")
+        raise ValueError("expected one row with one test item for each user; use a leave-one-out split")
     hits = ranking[order, :-1]
     ranks = torch.where(hits.any(1), hits.argmax(1) + 1, 0)
     return {name: float(value) for name, value in metrics.items()}, ranks.numpy()
