@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def _umask() -> int:
 
 
 UMASK = _umask()
-"""Permissions that new files lack, read once: to read them sets them for a moment, for all threads."""
+"""The umask. It is read once, because reading it sets it for a moment, for all threads."""
 
 
 @contextmanager
 def replace_file(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary file beside ``path`` to write to, which takes its place at the end of the context.
+    """A temporary file beside ``path``, which replaces ``path`` at the end of the context.
 
-    It is flushed to the disk before that, and has the permissions of an older file, which is untouched if the context
-    ends in an exception. A link stays one. A process that is killed leaves a temporary file, ``.<name>.<letters>``.
+    It is flushed to the disk first, and gets the permissions of the old file. If the context ends in an exception, the
+    old file is unchanged. A link remains a link. A killed process leaves the temporary file ``.<name>.<letters>``.
 
     Raises:
-        OSError: the file cannot be written, or the path is of something else, such as a folder or a device.
+        OSError: the file cannot be written, or the path is no regular file, for example a folder or a device.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
-        raise OSError(f"{path} is there and no file; expected the name of a file to write")
+        raise OSError(f"{path} exists and is no file; expected the name of a file to write")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~UMASK
     path.parent.mkdir(parents=True, exist_ok=True)
     with _errors_named(path):
@@ -52,7 +52,7 @@ def replace_file(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def _errors_named(path: Path) -> Iterator[None]:
-    """Errors of the system that name no file, or a temporary one beside ``path``, name ``path``."""
+    """System errors that name no file, or the temporary file beside ``path``, name ``path`` instead."""
     try:
         yield
     except OSError as error:
@@ -64,15 +64,15 @@ def _errors_named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replace_folder(folder: str | os.PathLike, obsolete: Iterable[str] = ()) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` to fill with files, which takes its place at the end of the context.
+    """A temporary folder beside ``folder`` to fill with files, which replaces ``folder`` at the end of the context.
 
-    The files are flushed to the disk before that. If the context ends in an exception, ``folder`` is as it was. A new
-    folder is there as a whole or not at all. Into one that is there already, even empty, the files move one after the
-    other, in the place of those of the same names; each of them is whole, but an interruption between two of them
-    leaves some new and some old ones. A process that is killed leaves a temporary folder, ``.<name>.<letters>``.
+    The files are flushed to the disk first. If the context ends in an exception, ``folder`` is unchanged. A new folder
+    appears completely or not at all. If ``folder`` exists, even empty, the files move into it one by one and replace
+    files of the same names. Each file is complete, but an interruption between two files leaves some new and some old
+    ones. A killed process leaves the temporary folder ``.<name>.<letters>``.
 
     Args:
-        obsolete: names of files to remove from ``folder`` before the new ones move there; all others stay.
+        obsolete: names of files to remove from ``folder`` before the new files move there; all others stay.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Let a renaming outlast a loss of power, where the system can open folders."""
+    """Make a renaming survive a power failure, on systems that can open folders."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What RecBole's metrics read, from ranked items instead of the scores of the whole catalog."""
+"""The input of RecBole's metrics, from ranked items instead of the scores of the whole catalog."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from recbole_sigma.evaluation.diversity import bit_masks
 
 
 class RankedItems(NamedTuple):
-    """In the place of scores ``[B, V]``: the first ``max(topk)`` items of each row, best first."""
+    """The first ``max(topk)`` items of each row, best first, in place of scores ``[B, V]``."""
 
     items: Tensor  # [B, k]
 
 
 class TopItemsCollector(Collector):
-    """Takes ``RankedItems`` where RecBole's collector takes scores, which it takes, too.
+    """Accepts ``RankedItems`` as well as the scores that RecBole's collector accepts.
 
-    It makes of them what top-k metrics read: ``rec.items``, ``rec.topk`` and the counts of the training data; and the
-    categories of items, ``data.item_categories`` ``[V, W]``, as bit masks.
+    It provides the input of top-k metrics: ``rec.items``, ``rec.topk``, the counts of the training data, and the
+    categories of items as bit masks, ``data.item_categories`` ``[V, W]``.
     """
 
     def __init__(self, config) -> None:
@@ -31,7 +31,7 @@ class TopItemsCollector(Collector):
 
     @property
     def needs_scores(self) -> bool:
-        """Whether a metric of this configuration reads more than the top items: GAUC, AUC, LogLoss and the like."""
+        """Whether a metric of this configuration reads more than the top items, such as GAUC, AUC and LogLoss."""
         return any(self.register.need(name) for name in ("rec.meanrank", "rec.score", "data.label"))
 
     def data_collect(self, train_data):
@@ -58,7 +58,7 @@ class TopItemsCollector(Collector):
 
 
 def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tensor) -> Tensor:
-    """RecBole's ``rec.topk``: whether each ranked item is a positive one of its row, and the number of those.
+    """RecBole's ``rec.topk``: whether each ranked item is a positive item of its row, and the number of positive items.
 
     Args:
         items: ``[B, k]``.

@@ -1,4 +1,4 @@
-"""How different the recommended items are: equation (15) of the paper."""
+"""Diversity of the recommended items, equation (15) of the paper."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from recbole_sigma.errors import ConfigError
 
 PAIRS_AT_ONCE = 2**19
-"""Pairs of items that are compared at a time, 8 bytes each; at least those of one row."""
+"""Maximum number of item pairs compared at once, 8 bytes each; at least those of one row."""
 
 
 def diversity(items: Tensor, categories: Tensor) -> Tensor:
     """Share of the pairs among the first K items of a row that have no category in common, for every K up to k.
 
-    Equation (15) of Li et al., "Semantic Gaussian Mixture Variational Autoencoder for Sequential Recommendation", where
-    items are of the same category "if they share at least one genre in common"; so an item without a category shares
-    none. The mean over the rows; for K = 1, where there is no pair, it is 0.
+    Equation (15) of Li et al., "Semantic Gaussian Mixture Variational Autoencoder for Sequential Recommendation": items
+    are of the same category "if they share at least one genre in common", so an item without a category shares none.
+    The result is the mean over the rows; for K = 1, where there is no pair, it is 0.
 
     Args:
         items: ``[B, k]``, best first.

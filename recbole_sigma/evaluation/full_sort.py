@@ -1,4 +1,4 @@
-"""The top items of a batch of evaluation rows, of models of every kind."""
+"""The top items of a batch of evaluation rows, for models of every kind."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from recbole_sigma.evaluation.ranking import Ranked, top_items
 
 SCORES_AT_ONCE = 2**23
-"""Scores that a model without user vectors gives at a time, 34 MB; at least those of one row."""
+"""Maximum number of scores that a model without user vectors computes at once, 34 MB; at least those of one row."""
 PAIRS_AT_ONCE = 2**13
-"""Pairs of a user and an item that are scored at once by models that score nothing else."""
+"""Pairs of a user and an item that are scored at once by models that score only pairs."""
 
 
 def rank_catalog(
@@ -20,12 +20,11 @@ def rank_catalog(
 ) -> Ranked:
     """The k best items of each row of an interaction.
 
-    A model that offers ``user_vectors(interaction)`` ``[B, K, D]`` and ``item_vectors`` ``[V, D]`` is ranked in tiles
-    of items, any other by the scores that it gives of the whole catalog, for some of the rows at a time; and one that
-    scores pairs only, pair by pair.
+    A model with ``user_vectors(interaction)`` ``[B, K, D]`` and ``item_vectors`` ``[V, D]`` is ranked in tiles of
+    items. Other models score the whole catalog for some rows at a time; models that score only pairs score all pairs.
 
     Args:
-        excluded: rows and items of the pairs that are not to be ranked.
+        excluded: rows and items of the pairs to leave out.
         item_features: an interaction of the ``num_items`` items, for models that score pairs.
 
     Returns:
@@ -40,7 +39,7 @@ def rank_catalog(
 
 
 def _top_of_rows(model, interaction, rows: slice, num_items: int, k: int, excluded, item_features) -> Ranked:
-    """By ``torch.topk``, as RecBole: many of its models give equal scores, and their order is the same then."""
+    """Ranks by ``torch.topk``, as RecBole does, so that equal scores, which many models give, have the same order."""
     scores = _scores(model, interaction[rows], item_features).view(-1, num_items)
     scores[:, 0] = -math.inf
     if excluded is not None:

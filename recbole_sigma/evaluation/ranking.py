@@ -1,4 +1,4 @@
-"""The best items of a catalog for each user, without the scores of all of them at once."""
+"""The best items of the catalog for each user, without holding the scores of all items."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 from recbole_sigma import precision
 
 CHUNK = 32
-"""Neighbouring items of which the best one stands for all in a first selection."""
+"""Size of the chunks of neighbouring items in the first selection, which looks at the best item of each chunk."""
 PART = 4
-"""The same in a second selection, among the items of the chunks that are left."""
+"""The same for the second selection, among the items of the selected chunks."""
 TILE_ITEMS = 2**14
-"""Least number of items of a tile: the best of each tile are selected anew, so that narrow ones take longer."""
+"""Minimum number of items per tile: the best items are selected once per tile, so narrow tiles take longer."""
 TILE_SCORES = 2**23
 """Scores of a tile on a CPU, 34 MB."""
 TILE_SCORES_OF_GPU = 2**26
-"""Scores of a tile on other devices, where few large steps are better (not measured)."""
+"""Scores of a tile on other devices, where few large steps should be faster (not measured)."""
 
 
 class Ranked(NamedTuple):
@@ -39,19 +39,19 @@ class Ranked(NamedTuple):
 def top_items(
     users: Tensor, items: Tensor, k: int, excluded: tuple[Tensor, Tensor] | None = None, tile: int | None = None
 ) -> Ranked:
-    """The k items with the highest scores, where the score of an item is its best over the vectors of a user.
+    """The k items with the highest scores; the score of an item is its largest product with a vector of the user.
 
-    Products run in float32 or wider, in tiles of users and items: memory is O(B k) and one tile, or two for K > 1.
-    Item 0 is the padding; it and the excluded items have the score -inf, and come last where there are too few others.
-    Equal scores come in no particular order, which is also true of ``torch.topk``; as there, NaN is above all numbers.
+    Products run in float32 or wider, in tiles of users and items: memory is O(B k) plus one tile, or two for K > 1.
+    Item 0 is the padding; it and the excluded items have the score -inf and come last if there are too few other items.
+    As in ``torch.topk``, equal scores come in no particular order, and NaN is larger than all numbers.
 
     Args:
         users: ``[B, K, D]``.
         items: ``[V, D]``.
         k: at most V.
-        excluded: rows and items of the pairs that are not to be ranked, both ``[P]``. Pairs that are held by the CPU
-            need no synchronisation with another device.
-        tile: items scored at once, rounded down to a multiple of 32; by default what fits the device.
+        excluded: rows and items of the pairs to leave out, both ``[P]``. Pairs on the CPU need no synchronisation with
+            another device.
+        tile: number of items scored at once, rounded down to a multiple of 32; by default chosen for the device.
 
     Returns:
         Scores and items of each user, ``[B, k]``, best first.
@@ -84,9 +84,9 @@ class _Grid(NamedTuple):
 
 
 def _grid(users: Tensor, items: Tensor, tile: int | None) -> _Grid:
-    """Tiles whose widths are multiples of ``CHUNK``, but for a first one that is smaller or equal.
+    """Tiles whose widths are multiples of ``CHUNK``, except for the first tile, which is at most one chunk wide.
 
-    Chunks come out even then, and matrix products take a third less time than with an odd number of columns.
+    Then all chunks are full, and matrix products take a third less time than with an odd number of columns.
     """
     num_scores = TILE_SCORES if users.device.type == "cpu" else TILE_SCORES_OF_GPU
     width = tile or max(TILE_ITEMS, num_scores // max(1, len(users)))
