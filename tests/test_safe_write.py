@@ -35,7 +35,7 @@ def test_what_a_link_leads_to_is_written(tmp_path):
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
 def test_what_is_no_file_is_left_alone(tmp_path, kind):
     os.mkdir(tmp_path / "a") if kind == "folder" else os.mkfifo(tmp_path / "a")
-    with pytest.raises(OSError, match="a is there and no file"):
+    with pytest.raises(OSError, match="a exists and is no file"):
         write(tmp_path / "a", "new")
     assert os.listdir(tmp_path) == ["a"]
 

@@ -15,8 +15,8 @@ class Catalog:
     Attributes:
         tokens: ``[V]``.
         titles: ``[V]``, empty where there is none.
-        by_popularity: ids ``[V - 1]``, those with the most training interactions first.
-        popularity: ``[V]``, training interactions.
+        by_popularity: ids ``[V - 1]``, most training interactions first.
+        popularity: ``[V]``, number of training interactions.
     """
 
     def __init__(self, description: dict, item_field: str):
@@ -34,7 +34,7 @@ class Catalog:
         return len(self.tokens) - 1
 
     def ids(self, tokens: Iterable[str]) -> np.ndarray:
-        """Ids of tokens, 0 for those that are not known."""
+        """Ids of tokens, 0 for unknown tokens."""
         return np.fromiter((self._id_of_token.get(token, 0) for token in tokens), dtype=np.int64)
 
     @property
@@ -50,5 +50,5 @@ class Catalog:
 def _column(description, name: str, size: int | None) -> np.ndarray:
     values = description.get(name) if isinstance(description, dict) else None
     if not isinstance(values, np.ndarray) or values.ndim != 1 or len(values) < 2 or size not in (None, len(values)):
-        raise CheckpointError(f"the checkpoint is damaged: it does not say what its items are ({name})")
+        raise CheckpointError(f"the checkpoint is damaged: its items are missing ({name})")
     return values

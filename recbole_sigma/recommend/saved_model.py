@@ -1,4 +1,4 @@
-"""A model built from its checkpoint and nothing else."""
+"""A model built from its checkpoint alone."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from recbole_sigma.errors import CheckpointError, ConfigError, RequestError
 from recbole_sigma.rules import at_least
 
 ALONE = {"benchmark_filename": None, "train_stage": "pretrain", "pre_model_path": None}
-"""Settings with which models are built: of the last two S3Rec would read the file of an earlier stage, as a pickle."""
+"""Settings that replace those of the checkpoint. With the last two, S3Rec does not unpickle the file of an earlier stage."""
 
 
 class Settings(dict):
-    """Settings of a checkpoint; None for keys that it lacks, as in RecBole's Config."""
+    """Settings of a checkpoint; None for missing keys, as in RecBole's Config."""
 
     def __missing__(self, key):
         return None
 
 
 class SavedModel(NamedTuple):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         model: with the parameters of the checkpoint, in evaluation mode.
-        settings: those that it was trained with.
-        dataset: its catalog without interactions.
+        settings: the settings of its training.
+        dataset: the data set of its training, without interactions.
         state: the whole content of the checkpoint.
-        path: of the checkpoint.
+        path: path of the checkpoint.
     """
 
     model: Any
@@ -61,7 +61,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def newest_checkpoint(path: str | os.PathLike) -> str:
-    """The path, or the newest checkpoint in it if it is a folder; those of models without histories do not count.
+    """The path, or the newest checkpoint of a sequential model in it if it is a folder.
 
     Raises:
         CheckpointError: there is none in the folder.
@@ -82,7 +82,7 @@ def newest_checkpoint(path: str | os.PathLike) -> str:
 
 
 def _may_be_sequential(model: str) -> bool:
-    """Whether a model of this name is sequential, as far as the plugin knows."""
+    """Whether a model of this name is sequential; true for names that the plugin does not know."""
     try:
         return _is_sequential(find_model(model))
     except ConfigError:
@@ -97,12 +97,12 @@ def load_model(path: str | os.PathLike, device: str = "auto", model_class: type 
     """Build the sequential model of a checkpoint.
 
     Args:
-        path: a checkpoint, or a folder, whose newest one is taken.
+        path: a checkpoint, or a folder, whose newest checkpoint is used.
         device: "auto", or one of PyTorch's.
         model_class: of a model that is neither the plugin's nor RecBole's.
 
     Raises:
-        CheckpointError: the file is missing, damaged, of a model that is not sequential, or of one that is not known.
+        CheckpointError: the file is missing or damaged, or its model is unknown or not sequential.
         RequestError: there is no such device.
     """
     place = pick_device(device)
@@ -122,16 +122,16 @@ def build_model(
         model_class = model_class or find_model(state["model"])
     except ConfigError as error:
         raise CheckpointError(
-            f"checkpoint {path} is of {state['model']}, no model of the plugin or of RecBole; expected its class as "
-            f"well: load({os.fspath(path)!r}, model_class={state['model']})"
+            f"checkpoint {path} is of {state['model']}, which is no model of the plugin or of RecBole; expected its "
+            f"class as well: load({os.fspath(path)!r}, model_class={state['model']})"
         ) from error
     if not _is_sequential(model_class):
         raise CheckpointError(
-            f"checkpoint {path} is of {state['model']}, which knows users by their number and no histories; expected a "
+            f"checkpoint {path} is of {state['model']}, which recommends to known users and not to histories; expected a "
             "sequential model, such as SIGMA, SASRecAP or SASRec"
         )
     if state["metadata"] is None:
-        raise CheckpointError(f"checkpoint {path} does not say what its items are; expected one of a run of the plugin")
+        raise CheckpointError(f"checkpoint {path} does not name its items; expected a checkpoint of a run of the plugin")
     settings = Settings({**state["config"], "device": device, **ALONE})
     try:
         for key in ("eval_batch_size", "MAX_ITEM_LIST_LENGTH"):

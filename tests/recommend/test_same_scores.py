@@ -117,5 +117,5 @@ def test_no_other_file_is_read_let_alone_run(data_path, tmp_path, monkeypatch): 
 def test_a_model_without_histories_is_refused(data_path, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     result = train_one_epoch("BPR", data_path, metrics=["MRR"])
-    with pytest.raises(CheckpointError, match="is of BPR, which knows users by their number .* expected a sequential"):
+    with pytest.raises(CheckpointError, match="is of BPR, which recommends to known users .* expected a sequential"):
         load(result["checkpoint"])
