@@ -1,4 +1,4 @@
-"""Several models on the same split under the same evaluation, in one table."""
+"""Several models on the same split with the same evaluation, in one table."""
 
 from __future__ import annotations
 
@@ -34,36 +34,37 @@ def compare_models(
 ) -> dict:
     """Train and test each model, and write the table as Markdown and JSON beside the checkpoints.
 
-    A setting goes to the models that know it. The settings of all models are checked before the first one trains; a
-    model that fails later is reported in its row and the others go on. The files are rewritten after each model.
+    Each model takes the settings that it knows; a preset is for its own model alone. The settings of all models are
+    checked before the first one trains. A model that fails later is reported in its row, and the others continue. The
+    files are rewritten after each model.
 
     Args:
         models: names of models.
         dataset, config_file_list, config_dict, saved: as in ``run_recbole_sigma``.
-        argv: settings as ``--key=value``, above all others.
+        argv: settings as ``--key=value``, which win over all others.
 
     Returns:
-        ``rows``, one for each model, as ``run_recbole_sigma`` returns it or with ``model``, ``error`` and
-        ``traceback``; ``table``, the Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``,
-        ``date``, ``versions``, ``machine`` and ``settings``.
+        ``rows``, one per model: what ``run_recbole_sigma`` returns, or ``model``, ``error`` and ``traceback``;
+        ``table``, the Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``, ``date``,
+        ``versions``, ``machine`` and ``settings``.
 
     Raises:
-        ConfigError: a setting that no model knows, or a wrong value.
+        ConfigError: no model, a key that no model knows, or an invalid value.
         DataError: files that cannot be loaded.
     """
     if not models:
-        raise ConfigError("no model is given to compare; expected names with commas between, as in SIGMA,SASRec")
+        raise ConfigError("no model is given to compare; expected names separated by commas, as in SIGMA,SASRec")
     configs = [
         Config(model, dataset, config_file_list, config_dict, argv, companions=[m for m in models if m != model])
         for model in models
     ]
     if any(config["checkpoint"] is not None for config in configs):
         raise ConfigError(
-            "checkpoint is of a single model; expected one model, or none of them tested from a checkpoint"
+            "checkpoint is for a single model; expected one model, or a comparison without checkpoint"
         )
     if any(config["resume"] for config in configs):
-        raise ConfigError("resume is of a single model; expected one model, or a comparison from its beginning")
-    create_dataset(configs[0])  # files that cannot be loaded would fail every row
+        raise ConfigError("resume is for a single model; expected one model, or a comparison without resume")
+    create_dataset(configs[0])  # raises an error for files that no model could load
     stem = Path(configs[0]["checkpoint_dir"]) / new_run_id("comparison", dataset)
     versions = {package: version(package) for package in PACKAGES}
     result = {
@@ -96,7 +97,7 @@ def compare_models(
 
 
 def table(rows: list[dict], config: Config) -> str:
-    """Markdown table of results of ``run_recbole_sigma``, with the rule of evaluation below it."""
+    """Markdown table of results of ``run_recbole_sigma``, and below it how they were measured."""
     metrics = [f"{metric}@{k}" for k in config["topk"] for metric in config["metrics"]]
     header = ["model", *metrics, "s/epoch", "epochs", "parameters", "seed"]
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]

@@ -12,7 +12,7 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
-    """Plain data only: RecBole's floats (``1e-4``), and no dates."""
+    """Reads plain data: ``1e-4`` is a number, as in RecBole, and dates are texts."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
@@ -35,12 +35,12 @@ Loader.add_implicit_resolver(
 
 
 def read_yaml(path: Any) -> dict[str, Any]:
-    """A file that RecBole or the plugin ships; nothing if there is none."""
+    """The content of a file that RecBole or the plugin ships; empty if there is no such file."""
     return (yaml.load(path.read_text(encoding="utf-8"), Loader=Loader) or {}) if path.is_file() else {}
 
 
 def own_folder(folder: str) -> Any:
-    """``properties`` or ``dataset_configs``: parts of the package, or beside it in a source tree."""
+    """The folder ``properties`` or ``dataset_configs``: in the installed package, or beside it in a source tree."""
     try:
         return files(f"recbole_sigma.{folder}")
     except ModuleNotFoundError:
@@ -48,6 +48,7 @@ def own_folder(folder: str) -> Any:
 
 
 def read_own(folder: str, *names: str) -> dict[str, Any]:
+    """The content of a file of the plugin, such as ``read_own("properties", "model", "SIGMA")``."""
     *folders, name = names
     path = own_folder(folder)
     for part in folders:
@@ -56,13 +57,13 @@ def read_own(folder: str, *names: str) -> dict[str, Any]:
 
 
 def next_item_defaults(properties: str | None) -> dict[str, Any]:
-    """Defaults of a next-item model of the plugin: those of all of them, and its own file in properties/model/."""
+    """Defaults of a next-item model: those of all such models, overridden by its own file in properties/model/."""
     own = read_own("properties", "model", properties) if properties else {}
     return {**read_own("properties", "next_item"), **own}
 
 
 def fill_defaults(config: Any, defaults: Mapping[str, Any]) -> None:
-    """Give a Config of stock RecBole the settings that it lacks."""
+    """Add the defaults of keys that a dict, or RecBole's own Config, lacks."""
     for key, value in defaults.items():
         if key not in config:
             config[key] = value

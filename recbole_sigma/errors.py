@@ -1,4 +1,4 @@
-"""What the plugin raises when the user, not the program, has to change something."""
+"""Errors that the user can fix, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class RecBoleSigmaError(ValueError):
-    """Bad input. The message says what was expected and what to do; the command line prints it and exits with 2."""
+    """Invalid input. The message says what was expected and what to do; the command line prints it and exits with 2."""
 
 
 class ConfigError(RecBoleSigmaError):
@@ -20,15 +20,15 @@ class DataError(RecBoleSigmaError):
 
 
 class CheckpointError(RecBoleSigmaError):
-    """A checkpoint that is missing, damaged, or belongs to another model or catalog."""
+    """A checkpoint that is missing, damaged, or of another model or catalog."""
 
 
 class TrainingError(RecBoleSigmaError):
-    """Training that cannot go on, such as a loss that became NaN."""
+    """Training that cannot continue, for example because the loss is NaN."""
 
 
 class RequestError(RecBoleSigmaError):
-    """A question that a trained model cannot answer, such as recommendations of more items than there are."""
+    """A request that a trained model cannot answer, such as more recommendations than there are items."""
 
 
 class MissingExtraError(RecBoleSigmaError, ImportError):
@@ -36,7 +36,7 @@ class MissingExtraError(RecBoleSigmaError, ImportError):
 
 
 def close_matches(word: Any, known: Iterable[str], count: int = 1) -> list[str]:
-    """The names most similar to ``word``, whatever their case; an empty list if no name is similar."""
+    """The names most similar to ``word``, ignoring case; an empty list if no name is similar."""
     by_lower = {name.lower(): name for name in sorted(known)}
     return [by_lower[name] for name in difflib.get_close_matches(str(word).lower(), by_lower, count)]
 

@@ -67,10 +67,6 @@ def build_run(config: Config) -> RunParts:
     Raises:
         RecBoleSigmaError: input that has to be changed; the message says how.
     """
-    if not config["single_spec"]:
-        raise ConfigError(
-            "local_rank is set; expected a single process, this pipeline does not share a run among several"
-        )
     logger = getLogger()
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)

@@ -1,6 +1,6 @@
 """Rules for the values of settings: small, pure, and independent of RecBole's Config.
 
-A model declares its own as ``settings = {"num_categories": at_least(1), "position": one_of("relative", "rotary")}``.
+A model declares its own as ``rules = {"num_categories": at_least(1), "position": one_of("relative", "rotary")}``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recbole_sigma.errors import ConfigError
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value has to be, in words and as a predicate."""
+    """What a value must be, in words and as a predicate."""
 
     expected: str
     accepts: Callable[[Any], bool]
@@ -38,7 +38,7 @@ mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
 
 
 def at_least(bound: float) -> Rule:
-    """An integer of at least ``bound``, or any number of at least it if ``bound`` is a float."""
+    """An integer of at least ``bound``; any number of at least ``bound`` if that is a float."""
     kind = integer if isinstance(bound, int) else number
     return Rule(f"{kind.expected} of at least {bound}", lambda value: kind.accepts(value) and value >= bound)
 
@@ -49,7 +49,7 @@ def more_than(bound: float) -> Rule:
 
 
 def interval(text: str) -> Rule:
-    """A number in an interval written as ``"[0, 1)"``: square brackets include the end, round ones do not."""
+    """A number in an interval such as ``"[0, 1)"``; a square bracket includes its end, a round one does not."""
     parts = re.fullmatch(r"([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])", text)
     if parts is None:
         raise ValueError(f"interval is {text!r}; expected a form like '[0, 1)'")
@@ -64,7 +64,7 @@ def interval(text: str) -> Rule:
 
 
 def one_of(*choices: Any) -> Rule:
-    """One of ``choices``, of the same type as well: 1 is not True."""
+    """A value equal to one of ``choices`` and of the same type: 1 is not True."""
     listed = ", ".join(map(str, choices))
     return Rule(
         f"one of {listed}",
@@ -75,7 +75,7 @@ def one_of(*choices: Any) -> Rule:
 def list_of(rule: Rule) -> Rule:
     """A list of at least one value, each of which follows ``rule``."""
     return Rule(
-        f"a list, each of it {rule.expected}",
+        f"a list, each element {rule.expected}",
         lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(map(rule.accepts, value)),
     )
 
@@ -83,7 +83,7 @@ def list_of(rule: Rule) -> Rule:
 def mapping_to(rule: Rule) -> Rule:
     """A mapping from names to values that follow ``rule``."""
     return Rule(
-        f"a mapping from names, each to {rule.expected}",
+        f"a mapping from names to values, each {rule.expected}",
         lambda value: (
             isinstance(value, Mapping)
             and all(string.accepts(name) and rule.accepts(item) for name, item in value.items())
@@ -92,12 +92,12 @@ def mapping_to(rule: Rule) -> Rule:
 
 
 def any_of(*rules: Rule) -> Rule:
-    """What at least one of ``rules`` accepts."""
+    """A value that at least one of ``rules`` accepts."""
     return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
 
 
 def optional(rule: Rule) -> Rule:
-    """What ``rule`` accepts, or nothing (``~`` in YAML, None in Python)."""
+    """A value that ``rule`` accepts, or nothing (``~`` in YAML, None in Python)."""
     return Rule(f"{rule.expected} or nothing (~)", lambda value: value is None or rule.accepts(value))
 
 
@@ -120,11 +120,11 @@ _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
 _SIZES = re.compile(r".*_size|n_layers|n_heads")
 _CLIP = Rule(
-    "a mapping with max_norm, and norm_type if you like",
+    "a mapping with max_norm and optionally norm_type",
     lambda value: isinstance(value, Mapping) and "max_norm" in value and value.keys() <= {"max_norm", "norm_type"},
 )
 _WEIGHT = at_least(0.0)
-_COLUMN = optional(Rule("the name of a column", lambda value: isinstance(value, str) and value != ""))
+_COLUMN = optional(Rule("the name of a column", lambda value: string.accepts(value) and value != ""))
 _NAMES = Rule(
     "a list of names", lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
 )
@@ -138,11 +138,13 @@ _BUCKETS = Rule(
 )
 _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 
-# Settings of RecBole and of its models for which the type of the default says too little or too much.
+# Keys of RecBole, its models and overall.yaml whose default does not say by its type what a value may be.
 _COMMON = {
     "epochs": at_least(1),
     "train_batch_size": at_least(1),
     "train_batch_tokens": optional(at_least(1)),
+    "train_targets": one_of("all", "cut"),
+    "min_history": at_least(1),
     "precision": one_of("auto", "float32", "bf16"),
     "torch_compile": is_bool,
     "eval_batch_size": at_least(1),
@@ -165,7 +167,7 @@ _COMMON = {
     "entity_kg_num_interval": _FILTER,
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
-    "checkpoint": optional(Rule("the path of a checkpoint", lambda value: isinstance(value, str) and value != "")),
+    "checkpoint": optional(Rule("the path of a checkpoint", lambda value: string.accepts(value) and value != "")),
     "clip_grad_norm": optional(_CLIP),
     "category_field": _COLUMN,
     "title_field": _COLUMN,
@@ -186,12 +188,7 @@ _COMMON = {
     **{f"alias_of_{name}_id": optional(_NAMES) for name in ("user", "item", "entity", "relation")},
     "rm_dup_inter": optional(one_of("first", "last")),
     "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")),
-    # process groups
-    "local_rank": at_least(0),
-    "offset": at_least(0),
-    "nproc": at_least(1),
-    "world_size": at_least(1),
-    # defaults of RecBole's models that are narrower than what the models read
+    # the defaults of RecBole's models allow less than the models do
     "global_ratio": number,
     "spatial_ratio": number,
     "resolution": number,
@@ -205,9 +202,9 @@ _COMMON = {
 
 
 def rule_for(key: str, value: Any, default: Any) -> Rule | None:
-    """The rule of a setting that every model may have; without one, ``value`` has to be like ``default``.
+    """The rule for a key that has the same meaning in every model, or else for values of the type of ``default``.
 
-    None if there is nothing to go by, as for a default of None, a list or a dict.
+    None if neither exists, as for a default of None, a list or a dict.
     """
     if key in _COMMON:
         return _COMMON[key]
@@ -224,13 +221,26 @@ def rule_for(key: str, value: Any, default: Any) -> Rule | None:
     return None
 
 
-def check_settings(rules: Mapping[str, Rule], config: Any) -> None:
-    """Check ``config[key]`` against the rule of every key; RecBole's Config will do as well as a dict."""
+def check_settings(rules: Mapping[str, Rule], settings: Any) -> None:
+    """Check ``settings[key]`` by the rule of each key.
+
+    Args:
+        settings: a dict, or RecBole's Config.
+
+    Raises:
+        ConfigError: values that break their rule, one per line.
+    """
+    problems = []
     for key, rule in rules.items():
-        rule.check(key, config[key])
+        try:
+            rule.check(key, settings[key])
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def check_multiple(key: str, value: int, of_key: str, of: int) -> None:
-    """Raise ConfigError unless the integer setting ``key`` is a multiple of the setting ``of_key``."""
+    """Raise ConfigError unless ``value``, that of ``key``, is a multiple of ``of``, the value of ``of_key``."""
     if value % of:
         raise ConfigError(f"{key} is {value}; expected a multiple of {of_key} = {of}")

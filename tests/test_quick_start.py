@@ -11,10 +11,9 @@ import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_trainer, init_seed
 
-from recbole_sigma import Config, run_recbole_sigma
-from recbole_sigma.errors import ConfigError, TrainingError
+from recbole_sigma import run_recbole_sigma
+from recbole_sigma.errors import TrainingError
 from recbole_sigma.model import MODELS, SIGMA
-from recbole_sigma.quick_start import run
 
 SMALL = {"hidden_size": 16, "inner_size": 16, "MAX_ITEM_LIST_LENGTH": 10, "learning_rate": 0.01}
 
@@ -145,13 +144,6 @@ def test_predict_and_full_sort_rank_alike_in_an_evaluation(settings, model, monk
     monkeypatch.setattr(MODELS[model], "full_sort_predict", cannot)
     again = run_recbole_sigma(model, "toy", config_dict={"checkpoint": full["checkpoint"], **settings})
     assert again["test_result"] == full["test_result"] and again["epochs"] == 0
-
-
-def test_several_processes_are_refused_rather_than_trained_wrongly(settings):
-    config = Config("SIGMA", "toy", config_dict=settings)
-    config["single_spec"] = False
-    with pytest.raises(ConfigError, match="expected a single process"):
-        run(config)
 
 
 def test_the_log_of_a_run_that_failed_says_why(settings, monkeypatch, tmp_path):

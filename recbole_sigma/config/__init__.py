@@ -1,6 +1,7 @@
-"""Settings: where they come from, and what is refused before anything runs.
+"""Settings: where they come from, which keys exist, and which values are valid.
 
-From low to high: RecBole's own files, ``properties/overall.yaml``, ``properties/model/<Model>.yaml``,
+Later sources win: RecBole's files, ``properties/overall.yaml``, ``properties/sequential.yaml`` for sequential models,
+``properties/next_item.yaml`` for the plugin's models, ``properties/model/<Model>.yaml``,
 ``dataset_configs/<dataset>.yaml``, the user's files in order, ``config_dict``, the command line.
 """
 

@@ -1,4 +1,4 @@
-"""RecBole's Config with the plugin's files, and checks of everything a user can give."""
+"""RecBole's Config with the plugin's files and checks of keys and values."""
 
 from __future__ import annotations
 
@@ -9,46 +9,54 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.evaluator.register import metric_information, metric_types, metrics_dict
 from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sigma.config.keys import (
-    COMPUTED,
-    NOT_KEPT,
+    NOT_SETTABLE,
+    SAVED_DATA,
     declared_keys,
     find_model,
     known_keys,
     own_defaults,
     owners,
 )
-from recbole_sigma.config.reading import overlay, parse, read_user_file, split_argv
+from recbole_sigma.config.reading import overlay, parse, preset_model, read_user_file, split_argv
 from recbole_sigma.defaults import Loader, read_own
 from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
-from recbole_sigma.model.base import NextItemRecommender
-from recbole_sigma.rules import check_multiple, list_of, number, rule_for
+from recbole_sigma.rules import check_multiple, check_settings, list_of, number, rule_for
 
-# RecBole trains these on labels and scores them by AUC; what the plugin says about ranking is not for them.
+# Not for RecBole's context-aware models, which it trains on labels and evaluates by AUC.
 _FOR_RANKING = ("eval_args", "metrics", "valid_metric", "val_interval")
 
 
 class Config(RecBoleConfig):
-    """RecBole's Config that also reads the plugin's YAML files and refuses what it does not understand.
+    """RecBole's Config that also reads the plugin's YAML files, and checks every key and value.
 
     Args:
         model: name or class of the model; by default the key ``model`` of the settings below.
         dataset: name of the data set; by default the key ``dataset``.
-        config_file_list: YAML files, later ones win. ``eval_args`` is merged with what lies below, key by key.
+        config_file_list: YAML files or presets; later ones win. ``eval_args`` is merged key by key with the value that
+            it overrides.
         config_dict: settings that win over the files.
         argv: words of a command line, ``--key=value``, ``--key value`` or ``--flag``, which win over everything.
             ``sys.argv`` itself is never read.
-        companions: models that get the same settings in other Configs. A key that one of them knows and this model
-            does not is left out instead of refused.
+        companions: other models that are given the same settings. A key that one of them knows, and this model does
+            not, is ignored instead of raising an error, and so are presets of one of them.
 
-    Strings of ``config_dict`` and ``argv`` are read as YAML (``1e-4`` is a number, ``[5, 10]`` a list), and stay
-    strings if they are none or if the default is a string. Whatever is wrong raises a ConfigError.
+    Strings in ``config_dict`` and ``argv`` are read as YAML (``1e-4`` is a number, ``[5, 10]`` a list). They stay
+    strings if they are no YAML value, or if the default is a string.
+
+    Attributes:
+        checked_for: model class whose rules all values follow; None once ``config[key] = value`` has changed one. A
+            model of the plugin that is built from a Config that was not checked for it checks its settings itself.
+
+    Raises:
+        ConfigError: unknown keys and invalid values.
     """
+
+    checked_for: type | None = None
 
     def __init__(
         self,
@@ -73,6 +81,11 @@ class Config(RecBoleConfig):
         except (ValueError, TypeError, RuntimeError) as error:
             raise ConfigError(str(error)) from error
 
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        if key != "run_id":  # no setting
+            self.checked_for = None
+
     def plain_dict(self) -> dict[str, Any]:
         """The final settings as plain data, for checkpoints and JSON."""
         return _plain(self.final_config_dict)
@@ -88,7 +101,10 @@ class Config(RecBoleConfig):
 
     def _load_config_files(self, file_list):
         settings: dict[str, Any] = {}
+        companions = {getattr(model, "__name__", model) for model in self._companions}
         for path in [file_list] if isinstance(file_list, (str, os.PathLike)) else file_list or []:
+            if preset_model(path) in companions:
+                continue
             layer = read_user_file(path)
             self._origins.update(dict.fromkeys(layer, f"in {path}"))
             overlay(settings, layer)
@@ -114,15 +130,15 @@ class Config(RecBoleConfig):
         for key, value, example in (("model", model, "SIGMA"), ("dataset", dataset, "ml-100k")):
             if value is None or value == "":
                 raise ConfigError(
-                    f"no {key} is given; give one as --{key}={example} on the command line, as {key}: {example} in a "
-                    f"YAML file, or as Config({key}={example!r})"
+                    f"no {key} is given; expected one as --{key}={example} on the command line, as {key}: {example} "
+                    f"in a YAML file, or as Config({key}={example!r})"
                 )
         if not isinstance(dataset, str):
             raise ConfigError(f"dataset is {dataset!r}; expected a name: put it in quotes")
         model_class = model if isinstance(model, type) else find_model(model)
         if model_class.type == ModelType.DECISIONTREE:
             raise ConfigError(
-                f"model {model_class.__name__} is a tree model, which is not trained in steps; not supported"
+                f"model {model_class.__name__} is a tree model, which is not trained in steps; expected another model"
             )
         return super()._get_model_and_dataset(model_class, dataset)
 
@@ -136,7 +152,7 @@ class Config(RecBoleConfig):
         ):
             if model_class.type == ModelType.CONTEXT:
                 layer = {key: value for key, value in layer.items() if key not in _FOR_RANKING}
-            # RecBole's files ask for the features some models need; ours only for columns of interactions.
+            # Merged, because RecBole's files name the features that some models need, and ours interactions alone.
             overlay(self.internal_config_dict, layer, merged=("eval_args", "load_col"))
 
     def _get_final_config_dict(self):
@@ -198,12 +214,12 @@ class Config(RecBoleConfig):
             known = known_keys(self.model_class)
         problems = []
         for key, origin in self._origins.items():
-            if key in NOT_KEPT and self.external_config_dict[key]:
-                problems.append(f"{key} ({origin}) is not supported: the data are read anew, which takes seconds")
+            if key in SAVED_DATA and self.external_config_dict[key]:
+                problems.append(f"{key} ({origin}) is not supported; remove it: every run loads its own data")
             if key in known:
                 continue
-            if key in COMPUTED:
-                hint = f"cannot be set: {COMPUTED[key]}"
+            if key in NOT_SETTABLE:
+                hint = f"cannot be set; remove it: {NOT_SETTABLE[key]}"
             elif owners(key):
                 hint = f"is a key of {owners(key)}, not of {name}"
             else:
@@ -213,22 +229,21 @@ class Config(RecBoleConfig):
             raise ConfigError("\n".join(problems))
 
     def _check_values(self):
+        """Check the values of all keys that the user gives and of those that the model has rules for."""
         defaults = self.internal_config_dict
-        own = getattr(self.model_class, "rules", {})
         for key in sorted(self._flags):
             if not isinstance(defaults.get(key), bool):
                 raise ConfigError(f"--{key} has no value; expected --{key}=VALUE")
-        for key, value in self.external_config_dict.items():
-            rule = own.get(key) or rule_for(key, value, defaults.get(key))
-            if rule is not None:
-                rule.check(key, value)
+        rules = {key: rule_for(key, value, defaults.get(key)) for key, value in self.external_config_dict.items()}
+        rules.update(getattr(self.model_class, "rules", {}))
+        check_settings({key: rule for key, rule in rules.items() if rule is not None}, self)
 
     def _check_columns(self):
         setting_of_name: dict[str, str] = {}
         for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "ITEM_LIST_LENGTH_FIELD"):
             name = self.final_config_dict[key]
             if setting_of_name.setdefault(name, key) != key:
-                raise ConfigError(f"{key} is {name!r}, as {setting_of_name[name]} is; expected columns of their own")
+                raise ConfigError(f"{key} is {name!r}, as {setting_of_name[name]} is; expected two different columns")
 
     def _check_metrics(self):
         final = self.final_config_dict
@@ -241,8 +256,8 @@ class Config(RecBoleConfig):
                 )
             if "data.item_categories" in metric_information[metric.lower()] and not final.get("category_field"):
                 raise ConfigError(
-                    f"metrics has {metric!r}, and category_field is nothing; expected the column of the .item file "
-                    "that holds the categories of items, as in --category_field=genre"
+                    f"metrics has {metric!r}, and category_field is not set; expected the column of the .item file "
+                    "with the categories of items, as in --category_field=genre"
                 )
 
     def _check_eval_args(self):
@@ -259,7 +274,7 @@ class Config(RecBoleConfig):
         if args.get("mode") == "labeled" and self.model_class.type != ModelType.CONTEXT:
             raise ConfigError("mode in eval_args is 'labeled'; expected full, uniN or popN: this model ranks items")
         if order == "RO" and self.model_class.type == ModelType.SEQUENTIAL:
-            raise ConfigError("order in eval_args is 'RO'; expected TO (by time), as the model is a sequential one")
+            raise ConfigError("order in eval_args is 'RO'; expected TO (by time) for a sequential model")
         if str(args.get("group_by")).lower() not in ("none", "user"):
             raise ConfigError(f"group_by in eval_args is {args['group_by']!r}; expected user or none")
         mode = args.get("mode", "full")
@@ -269,7 +284,7 @@ class Config(RecBoleConfig):
                     f"mode in eval_args is {value!r}; expected full, labeled, uniN or popN (N negatives, as in uni100)"
                 )
         if isinstance(mode, dict) and not mode.keys() <= {"valid", "test"}:
-            raise ConfigError(f"mode in eval_args is {mode!r}; expected a word, or a mapping with valid and test")
+            raise ConfigError(f"mode in eval_args is {mode!r}; expected one mode, or a mapping with valid and test")
 
     def _check_valid_metric(self):
         final = self.final_config_dict
@@ -279,66 +294,41 @@ class Config(RecBoleConfig):
             possible += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
         if final["valid_metric"].lower() not in map(str.lower, possible):
             raise ConfigError(
-                f"valid_metric is {final['valid_metric']!r}; expected one that metrics and topk ask for: "
-                f"{', '.join(possible)}"
+                f"valid_metric is {final['valid_metric']!r}; expected one of metrics and topk: {', '.join(possible)}"
             )
 
     def _check_seen(self):
         final = self.final_config_dict
         if final.get("remove_seen") and final["repeatable"] and self.model_class.type != ModelType.SEQUENTIAL:
             raise ConfigError(
-                "repeatable is true, which ranks items seen before, and remove_seen leaves them out; set "
-                "remove_seen: false as well"
+                "repeatable is true, which ranks items seen before, but remove_seen excludes them; set remove_seen: "
+                "false as well"
             )
 
     def _check_model(self):
         final = self.final_config_dict
         hidden_size, n_heads = final.get("hidden_size"), final.get("n_heads")
-        if issubclass(self.model_class, NextItemRecommender):
-            self.model_class.check(self)
-            self.is_checked = True
+        if hasattr(self.model_class, "check_combination"):
+            self.model_class.check_combination(self)
         elif isinstance(hidden_size, int) and isinstance(n_heads, int):
             check_multiple("hidden_size", hidden_size, "n_heads", n_heads)
+        self.checked_for = self.model_class
 
     # Device ----------------------------------------------------------------------------------------------------
 
     def _init_device(self):
-        """As RecBole; besides, ``use_gpu`` counts, and processes without a GPU form a gloo group."""
+        """As RecBole; besides, ``use_gpu`` counts, and without a GPU the environment stays unchanged."""
         final = self.final_config_dict
         final["gpu_id"] = str(final["gpu_id"]) if final["use_gpu"] else ""
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = final["gpu_id"]  # before torch looks at the devices
         try:
-            if "local_rank" not in final:
-                super()._init_device()
-            else:
-                self._join_process_group()
+            super()._init_device()
         finally:
             if getattr(final.get("device"), "type", "cpu") == "cpu":
                 del os.environ["CUDA_VISIBLE_DEVICES"]
                 if visible is not None:
                     os.environ["CUDA_VISIBLE_DEVICES"] = visible
-
-    def _join_process_group(self):
-        final = self.final_config_dict
-        missing = [key for key in ("nproc", "world_size", "offset", "ip", "port") if final.get(key) is None]
-        if missing:
-            raise ConfigError(f"local_rank is set, and {', '.join(missing)} is not; a process group needs them all")
-        gpus = final["gpu_id"].split(",") if final["gpu_id"] and torch.cuda.is_available() else []
-        if gpus and len(gpus) < final["nproc"]:
-            raise ConfigError(f"gpu_id is {final['gpu_id']!r}; expected {final['nproc']} devices, as many as nproc")
-        if gpus:
-            super()._init_device()
-            return
-        torch.distributed.init_process_group(
-            "gloo",
-            rank=final["local_rank"] + final["offset"],
-            world_size=final["world_size"],
-            init_method=f"tcp://{final['ip']}:{final['port']}",
-        )
-        final.update(device=torch.device("cpu"), single_spec=False)
-        if final["local_rank"] != 0:
-            final.update(state="error", show_progress=False, verbose=False)
 
 
 def _check_split(split: Any) -> None:

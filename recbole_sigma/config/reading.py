@@ -1,4 +1,4 @@
-"""Settings as text: YAML files, the words of a command line, and single values."""
+"""Settings as text: YAML files, command lines, and single values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recbole_sigma.errors import ConfigError
 
 
 class _FileLoader(Loader):
-    """Refuses a key that is given twice."""
+    """Raises an error for a key that is given twice."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -30,16 +30,16 @@ class _FileLoader(Loader):
 
 
 class _TextLoader(_FileLoader):
-    """For single values: Python's None as well."""
+    """For single values: reads Python's None as well."""
 
 
 _TextLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"None$"), ["N"])
 
 
 def parse(key: str, value: Any) -> Any:
-    """The value that a string on the command line or in ``config_dict`` stands for.
+    """The value of a string on the command line or in ``config_dict``.
 
-    Only scalars, ``[...]`` and ``{...}`` are read; anything else, such as ``[5,inf)`` or the separator ``|``, is text.
+    Scalars, ``[...]`` and ``{...}`` are read as YAML. Everything else is text, such as ``[5,inf)`` or ``|``.
     """
     if isinstance(value, os.PathLike):
         return os.fspath(value)
@@ -56,7 +56,7 @@ def parse(key: str, value: Any) -> Any:
 
 
 def split_argv(argv: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
-    """The text given for each key, and the keys that came as a bare ``--flag``."""
+    """The text given for each key, and the keys given as ``--flag`` without a value."""
     given: dict[str, Any] = {}
     flags = set()
     words = list(argv)
@@ -64,7 +64,7 @@ def split_argv(argv: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
         word = words.pop(0)
         key, equals, value = word[2:].partition("=")
         if not word.startswith("--") or not key:
-            raise ConfigError(f"{word!r} is not understood on the command line; expected --key=value or --key value")
+            raise ConfigError(f"{word!r} on the command line is not a setting; expected --key=value or --key value")
         if not equals:
             if words and not words[0].startswith("--"):
                 value = words.pop(0)
@@ -77,16 +77,29 @@ def split_argv(argv: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
     return given, flags
 
 
+def preset_model(path: Any) -> str | None:
+    """Name of the model that a preset is for; None for a path of a file."""
+    return None if _preset(path) is None else path.partition("-")[0]
+
+
+def _preset(path: Any) -> Any:
+    """The file of the preset of that name, unless there is a file at that path."""
+    return None if os.path.exists(path) else _presets().get(path)
+
+
+def _presets() -> dict[str, Any]:
+    return {file.name[: -len(".yaml")]: file for file in (own_folder("properties") / "presets").iterdir()}
+
+
 def read_user_file(path: Any) -> dict[str, Any]:
-    """Settings in a file of the user's, or in the preset of that name if there is no such file."""
-    presets = {file.name[: -len(".yaml")]: file for file in (own_folder("properties") / "presets").iterdir()}
-    source = presets[path] if path in presets and not os.path.exists(path) else Path(path)
+    """Settings in a file, or in the preset of that name if there is no such file."""
+    source = _preset(path) or Path(path)
     try:
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"config file {path} cannot be read: {error.strerror}; expected a YAML file, or a preset: "
-            f"{', '.join(sorted(presets))}"
+            f"{', '.join(sorted(_presets()))}"
         ) from error
     except ValueError as error:
         raise ConfigError(f"config file {path} is not text in UTF-8: {error}") from error
@@ -104,7 +117,7 @@ def read_user_file(path: Any) -> dict[str, Any]:
 
 
 def overlay(settings: dict[str, Any], layer: Mapping[str, Any], merged: Sequence[str] = ("eval_args",)) -> None:
-    """Put ``layer`` on top of ``settings``; mappings under the keys ``merged`` are merged."""
+    """Update ``settings`` by ``layer``; mappings under the keys ``merged`` are merged, other values replaced."""
     for key, value in layer.items():
         below = settings.get(key)
         if key in merged and isinstance(value, dict) and isinstance(below, dict):

@@ -470,7 +470,7 @@ def test_without_saving_or_beside_a_checkpoint_resuming_is_refused(toy_path, tmp
     common = ["--dataset=toy", f"--data_path={toy_path}", "--resume"]
     assert main(["--model=SIGMA", "--checkpoint=a.pth", *common]) == 2
     assert main(["--model=SIGMA,BPR", *common]) == 2
-    assert "resume is of a single model" in capsys.readouterr().err
+    assert "resume is for a single model" in capsys.readouterr().err
     assert not (tmp_path / "saved").exists()
 
 
