@@ -1,4 +1,4 @@
-"""The page of settings, from the comments of the YAML files: ``key: default  # (type) Meaning.``"""
+"""The page of settings, from the comments in the YAML files: ``key: default  # (type) Meaning.``"""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ INTRODUCTION = """\
 
 <!-- Written by `python docs/generate.py` from the YAML files; change those. -->
 
-A setting is given as `--key=value` on the command line, as `key: value` in a YAML file (`--config_files=my.yaml`), or
-in `config_dict` of `run_recbole_sigma`. The later of these win: RecBole's defaults, the plugin's files below in their
-order, files of yours, `config_dict`, the command line. A preset, such as `--config_files=SIGMA-paper`, counts as a file
-of yours. A key that nobody knows is refused, and so is a value that cannot be right. `~` is YAML's word for nothing.
+Give a setting as `--key=value` on the command line, as `key: value` in a YAML file (`--config_files=my.yaml`), or in
+`config_dict` of `run_recbole_sigma`. Later sources win: RecBole's defaults, the plugin's files in the order below, your
+files, `config_dict`, the command line. A preset is given like a file, for example `--config_files=SIGMA-paper`; in a
+comparison of several models it is for its own model alone. Unknown keys and invalid values raise an error. `~` means
+"nothing" in YAML.
 """
 
 FILES = {
     "properties/overall.yaml": "Every model",
-    "properties/sequential.yaml": "Sequential models of RecBole",
+    "properties/sequential.yaml": "RecBole's sequential models",
+    "properties/next_item.yaml": "The plugin's models",
     "properties/model/*.yaml": "The model {name}",
     "dataset_configs/*.yaml": "The data set {name}",
     "properties/presets/*.yaml": "The preset {name}",
@@ -28,8 +30,8 @@ FILES = {
 RECBOLE = """\
 ## Settings of RecBole
 
-All settings of RecBole hold as well, with its own defaults where nothing above sets another. Those that are needed
-most, with RecBole's description of each:
+RecBole's settings work as well, with RecBole's defaults unless a file above sets another. RecBole describes them; these
+are needed most:
 
 | about | keys |
 | --- | --- |
@@ -70,7 +72,7 @@ RECBOLE_KEYS = {
     ],
     "evaluation": ["eval_args", "metrics", "topk", "valid_metric", "eval_batch_size", "metric_decimal_place"],
 }
-"""By the page of RecBole's documentation, ``<about>_settings.html``."""
+"""By page of RecBole's documentation, ``<about>_settings.html``."""
 
 DECLARATION = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<default>.*?)\s+# \((?P<type>[^)]+)\) (?P<meaning>.+)$")
 PART = re.compile(r"^ +(?P<key>\w+): (?P<value>[^#]+)$")
@@ -96,12 +98,14 @@ def settings_page(root: Path) -> str:
 
 
 def read_sections(path: Path) -> tuple[str, dict[str, list[Setting]]]:
-    """The comment at the top of a file, and the settings below each of its headings, "" before the first.
+    """The comment at the top of a file, and the settings below each heading; "" stands for no heading.
 
     Raises:
-        ValueError: a line that is neither.
+        ValueError: a line that is neither a comment at the top, nor a heading, nor a setting with its meaning.
     """
     head, *blocks = path.read_text(encoding="utf-8").split("\n\n")
+    if not all(line.startswith("# ") for line in head.split("\n")):
+        raise ValueError(f"{path} begins with {head!r}; expected a comment that says what the file is for")
     sections: dict[str, list[Setting]] = {}
     for block in blocks:
         lines = block.rstrip("\n").split("\n")

@@ -1,4 +1,4 @@
-"""Comparisons: one split and one rule for all, settings to those who know them, failures in their rows."""
+"""Comparisons: the same split and evaluation, settings for the models that know them, failures in their rows."""
 
 import json
 
@@ -29,17 +29,17 @@ def test_each_model_has_a_row_and_gets_the_settings_it_knows(settings):
     assert len(result["table"].splitlines()) == 2 + 4 + 2
 
 
-def test_a_setting_that_no_model_knows_is_refused_before_any_trains(settings, tmp_path):
+def test_a_key_that_no_model_knows_raises_an_error_before_training(settings, tmp_path):
     with pytest.raises(ConfigError, match="hiden_size"):
         compare_models(["SIGMA", "BPR"], "toy", config_dict={**settings, "hiden_size": 4})
     assert not (tmp_path / "saved").exists()
 
 
-def test_a_model_that_fails_is_in_its_row_and_the_others_go_on(settings, monkeypatch, capsys):
+def test_a_model_that_fails_is_reported_and_the_others_continue(settings, monkeypatch, capsys):
     def fail(self, interaction, num_targets=None):
         raise RuntimeError("out of luck | twice")
 
-    monkeypatch.setattr(SIGMA, "calculate_loss", fail)
+    monkeypatch.setattr(SIGMA, "step_loss", fail)
     words = [f"--{key}={value}" for key, value in settings.items()]
     assert main(["--model=SIGMA,BPR", "--dataset=toy", *words]) == 1
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Rules for single settings."""
+"""Rules for the values of settings."""
 
 import math
 import re
@@ -9,6 +9,7 @@ from recbole_sigma.errors import ConfigError
 from recbole_sigma.rules import (
     any_of,
     at_least,
+    check_multiple,
     check_settings,
     integer,
     interval,
@@ -43,35 +44,33 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize("rule, right, wrong", ACCEPTED, ids=[rule.expected for rule, _, _ in ACCEPTED])
-def test_rule_accepts_what_it_says(rule, right, wrong):
-    for value in right:
+@pytest.mark.parametrize("rule, valid, invalid", ACCEPTED, ids=[rule.expected for rule, _, _ in ACCEPTED])
+def test_a_rule_accepts_valid_values_only(rule, valid, invalid):
+    for value in valid:
         rule.check("key", value)
-    for value in wrong:
+    for value in invalid:
         with pytest.raises(ConfigError, match=re.escape(f"key is {value!r}; expected {rule.expected}")):
             rule.check("key", value)
 
 
-@pytest.mark.parametrize(
-    "rule, expected",
-    [
+def test_a_rule_says_in_words_what_is_expected():
+    rules = [
         (at_least(1), "an integer of at least 1"),
         (at_least(0.0), "a finite number of at least 0.0"),
         (more_than(0), "a finite number above 0"),
         (interval("[0, 1)"), "a number in [0, 1)"),
         (one_of("relative", "rotary"), "one of relative, rotary"),
-        (any_of(integer, list_of(string)), "an integer or a list, each of it a string"),
+        (any_of(integer, list_of(string)), "an integer or a list, each element a string"),
+        (mapping_to(number), "a mapping from names to values, each a finite number"),
         (optional(string), "a string or nothing (~)"),
-    ],
-)
-def test_rule_says_in_words_what_is_expected(rule, expected):
-    assert rule.expected == expected
+    ]
+    assert [rule.expected for rule, _ in rules] == [expected for _, expected in rules]
 
 
-@pytest.mark.parametrize("text", ["0, 1", "[0; 1)", "[a, b]", "[0, 1"])
-def test_interval_has_to_be_written_as_one(text):
-    with pytest.raises(ValueError):
-        interval(text)
+def test_an_interval_needs_its_brackets_and_numbers():
+    for text in ("0, 1", "[0; 1)", "[a, b]", "[0, 1"):
+        with pytest.raises(ValueError):
+            interval(text)
 
 
 def test_rules_are_values():
@@ -79,19 +78,35 @@ def test_rules_are_values():
         integer.expected = "anything"
 
 
-def test_check_settings_takes_any_mapping_and_names_the_setting():
+def test_check_settings_names_every_key_with_an_invalid_value():
     rules = {"num_categories": at_least(1), "position": one_of("relative", "rotary")}
     check_settings(rules, {"num_categories": 4, "position": "rotary", "other": None})
-    with pytest.raises(ConfigError, match="num_categories is 0; expected an integer of at least 1"):
-        check_settings(rules, {"num_categories": 0, "position": "rotary"})
+    with pytest.raises(ConfigError) as error:
+        check_settings(rules, {"num_categories": 0, "position": 1})
+    assert str(error.value).splitlines() == [
+        "num_categories is 0; expected an integer of at least 1",
+        "position is 1; expected one of relative, rotary",
+    ]
 
 
-@pytest.mark.parametrize(
-    "key, right, wrong, default",
-    [
+def test_check_multiple():
+    check_multiple("hidden_size", 64, "n_heads", 2)
+    with pytest.raises(ConfigError, match="hidden_size is 63; expected a multiple of n_heads = 2"):
+        check_multiple("hidden_size", 63, "n_heads", 2)
+
+
+def test_rules_that_hold_for_every_model():
+    """Each row: a key, a valid value, an invalid value, and the default."""
+    rows = [
         ("learning_rate", 1, 0, 0.001),
         ("weight_decay", 0, -0.1, 0.0),
         ("seed", 0, -1, 2020),
+        ("seed", 2**32 - 1, 2**32, 2020),
+        ("epochs", 1, True, 300),
+        ("train_targets", "cut", "last", "all"),
+        ("min_history", 4, 0, 1),
+        ("checkpoint", "a.pth", 3, None),
+        ("n_layers", 2, 2.5, 1),
         ("stopping_step", 0, -1, 10),
         ("eval_step", 0, -1, 1),
         ("eval_batch_size", 1, 0, 512),
@@ -131,14 +146,14 @@ def test_check_settings_takes_any_mapping_and_names_the_setting():
         ("encoding", "utf-8", ["utf-8"], None),
         ("hidden_act", "gelu", "sine", "gelu"),
         ("initializer_range", 0.02, -1, 0.02),
-    ],
-)
-def test_rules_that_hold_for_every_model(key, right, wrong, default):
-    rule_for(key, right, default).check(key, right)
-    with pytest.raises(ConfigError, match=f"{key} is "):
-        rule_for(key, wrong, default).check(key, wrong)
+        ("learning_rate", 1e-3, "fast", 0.001),
+    ]
+    for key, valid, invalid, default in rows:
+        rule_for(key, valid, default).check(key, valid)
+        with pytest.raises(ConfigError, match=f"{key} is "):
+            rule_for(key, invalid, default).check(key, invalid)
 
 
-@pytest.mark.parametrize("key, default", [("lgb_params", {"a": []}), ("mlp_hidden_size", [8]), ("beta", None)])
-def test_no_rule_where_the_default_says_nothing(key, default):
-    assert rule_for(key, default, default) is None
+def test_there_is_no_rule_without_a_default_that_has_a_type():
+    for key, default in [("lgb_params", {"a": []}), ("mlp_hidden_size", [8]), ("beta", None)]:
+        assert rule_for(key, default, default) is None

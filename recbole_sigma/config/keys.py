@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -123,7 +124,9 @@ def core_keys() -> frozenset[str]:
 
 def _parse(source: str) -> ast.Module:
     """The syntax tree of a module, or of a class, which may be indented."""
-    return ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's, of RecBole's source
+        return ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
 
 
 def reads(source: str) -> set[str]:
