@@ -16,6 +16,9 @@ VOLATILE = frozenset(
 )
 """Keys that change no number, such as names, folders and devices."""
 
+BEFORE = {"train_targets": "all", "min_history": 1}
+"""Settings that older records lack, with the values that describe what the plugin did then."""
+
 
 def resolve(model: str, dataset: str, given: dict) -> dict:
     """All settings that decide the result of a run, as plain data.
@@ -53,7 +56,7 @@ def is_record_of(record: dict, run) -> bool:
     """
     if any(record[key] != getattr(run, key) for key in ("model", "dataset", "seed")):
         return False
-    return run.settings.items() <= record["settings"].items()
+    return run.settings.items() <= {**BEFORE, **record["settings"]}.items()
 
 
 def record_of(records: list[dict], run) -> dict | None:
