@@ -134,7 +134,7 @@ def evaluation_rule(config: Config) -> str:
     if config["eval_type"] == EvaluatorType.VALUE:
         return f"Test results on labelled rows; split {split}: {parts}."
     mode = config["eval_args"]["mode"]["test"]
-    candidates = "all items" if mode == "full" else f"the candidates of mode {mode}, drawn anew in each run"
+    candidates = "all items" if mode == "full" else f"the candidates of mode {mode}, drawn again in each run"
     seen = (
         "items the user had interacted with before are left out (remove_seen: true)"
         if config["remove_seen"]

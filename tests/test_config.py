@@ -76,7 +76,7 @@ def argv(*words, model="SASRec", dataset="ml-100k"):
     return Config(model, dataset, argv=words)
 
 
-def refused(*parts):
+def config_error(*parts):
     """Expect a ConfigError whose message holds all the parts, in order."""
     return pytest.raises(ConfigError, match="(?s)" + ".*".join(map(re.escape, parts)))
 
@@ -103,25 +103,25 @@ def test_both_forms_of_the_command_line_are_read(words):
 
 def test_a_value_may_hold_an_equals_sign_or_begin_with_a_dash():
     assert argv("--checkpoint_dir=a=b", "--log_wandb")["checkpoint_dir"] == "a=b"
-    with refused("seed is -1"):
+    with config_error("seed is -1"):
         argv("--seed", "-1")
 
 
 def test_a_bare_flag_is_true_for_a_boolean_key_only():
     assert argv("--log_wandb", "--epochs=2")["log_wandb"] is True
-    with refused("--epochs has no value", "expected --epochs=VALUE"):
+    with config_error("--epochs has no value", "expected --epochs=VALUE"):
         argv("--epochs", "--log_wandb")
 
 
 @pytest.mark.parametrize("word", ["file.yaml", "-e", "-epochs=3", "--", "--=3"])
 def test_other_words_raise_an_error(word):
-    with refused(repr(word), "expected --key=value"):
+    with config_error(repr(word), "expected --key=value"):
         argv(word)
 
 
 def test_one_key_twice_needs_one_value():
     assert argv("--epochs=3", "--epochs", "3")["epochs"] == 3
-    with refused("--epochs is given twice, as 3 and as 4"):
+    with config_error("--epochs is given twice, as 3 and as 4"):
         argv("--epochs=3", "--epochs=4")
 
 
@@ -174,7 +174,7 @@ def test_text_stays_text_where_the_default_is_a_string():
 def test_model_and_dataset_stay_strings(tmp_path):
     assert Config("Pop", argv=["--dataset=1e3"]).dataset == "1e3"
     assert Config(config_dict={"model": "Pop", "dataset": "007"}).dataset == "007"
-    with refused("dataset is 1000.0", "quotes"):
+    with config_error("dataset is 1000.0", "quotes"):
         Config("Pop", config_file_list=[write(tmp_path / "a.yaml", "dataset: 1e3")])
 
 
@@ -237,15 +237,15 @@ def test_an_empty_file_is_fine(tmp_path):
     ],
 )
 def test_files_that_are_not_settings_raise_an_error(tmp_path, text, parts):
-    with refused("config file", *parts):
+    with config_error("config file", *parts):
         Config("SASRec", "ml-100k", [write(tmp_path / "a.yaml", text)])
 
 
 def test_files_that_cannot_be_read_raise_an_error(tmp_path):
-    with refused("config file", "missing.yaml cannot be read", "No such file"):
+    with config_error("config file", "missing.yaml cannot be read", "No such file"):
         Config("SASRec", "ml-100k", [tmp_path / "missing.yaml"])
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\xfa")
-    with refused("binary.yaml is not text in UTF-8"):
+    with config_error("binary.yaml is not text in UTF-8"):
         Config("SASRec", "ml-100k", [tmp_path / "binary.yaml"])
 
 
@@ -280,11 +280,11 @@ def test_models_are_found_by_name_and_by_class(monkeypatch):
 
 def test_an_unknown_model_names_the_nearest():
     for name, near in [("sasrec", "SASRec"), ("sigma", "SIGMA"), ("LightGNC", "LightGCN"), ("bert4rec", "BERT4Rec")]:
-        with refused(f"model {name!r} is not known", "did you mean", near):
+        with config_error(f"model {name!r} is not known", "did you mean", near):
             make(name)
-    with refused("model 'zzzzzz' is not known"):
+    with config_error("model 'zzzzzz' is not known"):
         make("zzzzzz")
-    with refused("model '3' is not known"):
+    with config_error("model '3' is not known"):
         make(3)
 
 
@@ -295,12 +295,12 @@ def test_known_models_are_spelled_like_their_classes():
 
 @pytest.mark.parametrize("key, model, dataset", [("model", None, "ml-100k"), ("dataset", "SASRec", None)])
 def test_a_missing_model_or_dataset_says_how_to_give_it(key, model, dataset):
-    with refused(f"no {key} is given", f"--{key}=", "YAML file", f"Config({key}="):
+    with config_error(f"no {key} is given", f"--{key}=", "YAML file", f"Config({key}="):
         Config(model, dataset)
 
 
 def test_several_models_are_for_compare_models():
-    with refused("'SASRec,BPR'", "one name", "compare_models"):
+    with config_error("'SASRec,BPR'", "one name", "compare_models"):
         make("SASRec,BPR")
 
 
@@ -309,7 +309,7 @@ def test_a_model_whose_package_is_missing_says_so(monkeypatch):
         raise ImportError("No module named 'dgl'")
 
     monkeypatch.setattr(keys_module, "get_model", missing)
-    with refused("model NCL needs a package", "dgl"):
+    with config_error("model NCL needs a package", "dgl"):
         make("NCL")
 
 
@@ -331,11 +331,11 @@ def test_unknown_keys_raise_one_error_with_their_origin_and_a_similar_key(tmp_pa
 
 
 def test_an_error_names_models_that_have_the_key():
-    with refused("embedding_size", "is a key of AFM, AutoInt, BPR and", "more models, not of SASRec"):
+    with config_error("embedding_size", "is a key of AFM, AutoInt, BPR and", "more models, not of SASRec"):
         make(embedding_size=3)
-    with refused("num_negatives (in config_dict) is a key of the plugin's models, not of BPR"):
+    with config_error("num_negatives (in config_dict) is a key of the plugin's models, not of BPR"):
         make("BPR", num_negatives=3)
-    with refused("temperature (in config_dict) is a key of the plugin's models, ", "not of BPR"):
+    with config_error("temperature (in config_dict) is a key of the plugin's models, ", "not of BPR"):
         make("BPR", temperature=3)
 
 
@@ -346,9 +346,9 @@ def test_settings_of_models_compared_go_to_those_that_know_them():
     assert not {"num_categories", "toy_size", "mixture_mask"} & set(config.plain_dict())
     config = Config("SIGMA", "ml-100k", argv=words, companions=["SASRec", Toy])
     assert (config["num_categories"], config["hidden_size"], config["mixture_mask"]) == (3, 32, True)
-    with refused("toy_size (on the command line) is not known"):
+    with config_error("toy_size (on the command line) is not known"):
         Config("SIGMA", "ml-100k", argv=words, companions=["SASRec"])
-    with refused("model 'SASRecs' is not known", "SASRec"):
+    with config_error("model 'SASRecs' is not known", "SASRec"):
         Config("SIGMA", "ml-100k", companions=["SASRecs"])
 
 
@@ -357,7 +357,7 @@ def test_a_preset_is_for_its_own_model_among_companions():
     assert config.plain_dict() == make("SASRec", epochs=7).plain_dict()
     config = Config("SIGMA", "ml-100k", ["SIGMA-paper"], companions=["SASRec"])
     assert config.plain_dict() == Config("SIGMA", "ml-100k", ["SIGMA-paper"]).plain_dict()
-    with refused("num_categories (in SIGMA-paper) is a key of SIGMA, not of SASRec"):
+    with config_error("num_categories (in SIGMA-paper) is a key of SIGMA, not of SASRec"):
         Config("SASRec", "ml-100k", ["SIGMA-paper"], companions=["BPR"])
 
 
@@ -370,13 +370,13 @@ def test_keys_that_cannot_be_set_say_why():
         f"{key} (in config_dict) cannot be set; remove it: {reason}"
         for key, reason in zip(keys, [*reasons, *["a run uses one process"] * 5])
     ]
-    with refused("ip (on the command line) cannot be set", "offset (on the command line) cannot be set"):
+    with config_error("ip (on the command line) cannot be set", "offset (on the command line) cannot be set"):
         argv("--ip=localhost", "--offset=0")
 
 
 def test_saved_copies_of_data_raise_an_error():
     assert make(save_dataset=False)["save_dataset"] is False
-    with refused("save_dataset (in config_dict) is not supported", "dataloaders_save_path (in config_dict)"):
+    with config_error("save_dataset (in config_dict) is not supported", "dataloaders_save_path (in config_dict)"):
         make(save_dataset=True, dataloaders_save_path="x.pth")
 
 
@@ -429,7 +429,7 @@ def test_model_keys_are_those_of_the_model_and_not_of_every_model():
 def test_a_class_without_source_is_fine():
     scope = {"Base": GeneralRecommender, "InputType": InputType}
     exec("class Typed(Base):\n    input_type = InputType.PAIRWISE\n", scope)
-    with refused("zzzzzz", "is not known"):
+    with config_error("zzzzzz", "is not known"):
         Config(scope["Typed"], "ml-100k", config_dict={"zzzzzz": 1})
     assert Config(scope["Typed"], "ml-100k").model == "Typed"
 
@@ -473,7 +473,7 @@ def test_a_class_without_source_is_fine():
     ids=str,
 )
 def test_invalid_values_raise_an_error(settings, parts):
-    with refused(*parts):
+    with config_error(*parts):
         make(**settings)
 
 
@@ -511,11 +511,11 @@ def test_several_invalid_values_raise_one_error():
 
 def test_rules_and_combinations_of_a_model_hold():
     for value, expected in [(1, "at least 2"), (13, "lucky"), (None, "at least 2")]:
-        with refused(f"toy_size is {value}", expected):
+        with config_error(f"toy_size is {value}", expected):
             Config(Toy, "ml-100k", config_dict={"toy_size": value})
-    with refused("toy_size is None", "at least 2"):
+    with config_error("toy_size is None", "at least 2"):
         Config(Toy, "ml-100k")
-    with refused("hidden_size is 62", "multiple of n_heads"):
+    with config_error("hidden_size is 62", "multiple of n_heads"):
         make("SIGMA", hidden_size=62, n_heads=4)
 
 
@@ -538,10 +538,10 @@ def test_each_key_is_checked_once_until_a_model_is_built(checked):
 def test_a_model_checks_settings_that_were_not_checked_for_it(checked):
     config = make("SIGMA", use_gpu=False)
     config["hidden_size"] = 63
-    with refused("hidden_size is 63", "multiple of n_heads = 2"):
+    with config_error("hidden_size is 63", "multiple of n_heads = 2"):
         SIGMA(config, Catalog(9))
     config["hidden_size"], config["loss"] = 64, "some"
-    with refused("loss is 'some'", "full, sampled"):
+    with config_error("loss is 'some'", "full, sampled"):
         SIGMA(config, Catalog(9))
     config["loss"] = "full"
     checked.clear()
@@ -558,9 +558,9 @@ def test_a_model_of_a_user_has_the_defaults_of_all_next_item_models():
     model = GRU(config, Catalog(21))
     assert (model.item_embedding.weight.shape, model.loss, model.num_negatives) == ((21, 64), "full", 1000)
     assert model.calculate_loss(all_positions([3, 7, 12], [5, 9])).isfinite()
-    with refused("cell is None", "one of gru"):
+    with config_error("cell is None", "one of gru"):
         make(GRU)
-    with refused("n_heads (in config_dict) is a key of", "not of GRU"):
+    with config_error("n_heads (in config_dict) is a key of", "not of GRU"):
         make(GRU, cell="gru", n_heads=2)
     assert make(GRU, cell="gru", temperature=0.5)["temperature"] == 0.5
 

@@ -111,7 +111,7 @@ class NextItemRecommender(SequentialRecommender):
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
-        if getattr(config, "checked_for", None) is not type(self):  # RecBole's Config, a checkpoint's settings, changed ones
+        if getattr(config, "checked_for", None) is not type(self):  # such as RecBole's own Config
             fill_defaults(config, next_item_defaults(self.properties))
             self.check(config)
         self.label_field = config["LABEL_FIELD"]
