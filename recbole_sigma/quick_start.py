@@ -9,12 +9,17 @@ from recbole.utils import init_seed
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, create_loaders, data_fingerprint, describe
+from recbole_sigma.deprecation import renamed
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.training import checkpoint
 from recbole_sigma.training.resume import ResumableRun, find_interrupted
 from recbole_sigma.training.run_log import new_run_id, run_log
 from recbole_sigma.training.saving import StateSaver
 from recbole_sigma.training.trainer import can_resume, has_state, trainer_class
+
+__getattr__ = renamed(
+    __name__, {"prepare": "recbole_sigma.quick_start:build_run", "Prepared": "recbole_sigma.quick_start:RunParts"}
+)
 
 
 def run_recbole_sigma(
@@ -61,6 +66,9 @@ def build_run(config: Config) -> RunParts:
 
     Args:
         config: the settings; all random numbers follow from its seed.
+
+    Returns:
+        The parts of the run.
 
     Raises:
         RecBoleSigmaError: the input must be changed; the message says how.
