@@ -7,13 +7,19 @@ from typing import Any, NamedTuple
 
 from recbole.utils import init_seed
 
-from recbole_sigma.training import checkpoint
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset, describe, data_fingerprint, create_loaders
+from recbole_sigma.data import create_dataset, create_loaders, data_fingerprint, describe
+from recbole_sigma.deprecation import renamed
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.training.resume import UnfinishedRun, find_unfinished
+from recbole_sigma.training import checkpoint
+from recbole_sigma.training.resume import ResumableRun, find_interrupted
 from recbole_sigma.training.run_log import new_run_id, run_log
-from recbole_sigma.training.trainer import can_resume, keeps_state, trainer_class
+from recbole_sigma.training.saving import StateSaver
+from recbole_sigma.training.trainer import can_resume, has_state, trainer_class
+
+__getattr__ = renamed(
+    __name__, {"prepare": "recbole_sigma.quick_start:build_run", "Prepared": "recbole_sigma.quick_start:RunParts"}
+)
 
 
 def run_recbole_sigma(
@@ -23,29 +29,29 @@ def run_recbole_sigma(
     config_dict: dict | None = None,
     saved: bool = True,
 ) -> dict:
-    """Train a model, the plugin's or RecBole's, select it by validation, and test it.
+    """Train a model of the plugin or of RecBole, choose its best epoch by validation, and test it.
 
     Args:
         model: name of a model, or its class.
         dataset: name of a data set.
-        config_file_list: YAML files, later ones win.
-        config_dict: settings above those of the files.
-        saved: keep the best model as a checkpoint and test that one; otherwise the last one is tested.
+        config_file_list: YAML files; later ones win.
+        config_dict: settings, which win over those of the files.
+        saved: save the best epoch as a checkpoint and test it; otherwise the last epoch is tested.
 
     Returns:
         The entries of RecBole's ``run_recbole`` (``best_valid_score``, ``valid_score_bigger``,
         ``best_valid_result``, ``test_result``) and ``model``, ``dataset``, ``seed``, ``remove_seen``, ``parameters``,
-        ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``. The result of validation is the best
-        one of the training, or that of the checkpoint.
+        ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``. The result of validation is that of the best
+        epoch, or of the checkpoint that was tested.
 
     Raises:
-        RecBoleSigmaError: input that has to be changed; the message says how.
+        RecBoleSigmaError: the input must be changed; the message says how.
     """
     return run(Config(model, dataset, config_file_list, config_dict), saved)
 
 
 class RunParts(NamedTuple):
-    """What a run consists of: RecBole's data set, the loaders (one of no rows is false), the model and its trainer."""
+    """What a run consists of: RecBole's data set, the loaders (None where there are no rows), the model and its trainer."""
 
     dataset: Any
     train_data: Any
@@ -56,16 +62,16 @@ class RunParts(NamedTuple):
 
 
 def build_run(config: Config) -> RunParts:
-    """Everything up to the first step of training, from the seed of the configuration.
+    """Load the data and build the model and its trainer, as they are before the first step of training.
 
     Args:
-        config: the settings.
+        config: the settings; all random numbers follow from its seed.
 
     Returns:
-        What a run consists of.
+        The parts of the run.
 
     Raises:
-        RecBoleSigmaError: input that has to be changed; the message says how.
+        RecBoleSigmaError: the input must be changed; the message says how.
     """
     logger = getLogger()
     init_seed(config["seed"], config["reproducibility"])
@@ -73,32 +79,32 @@ def build_run(config: Config) -> RunParts:
     logger.info(dataset)
     loaders = create_loaders(config, dataset)
 
-    init_seed(config["seed"], config["reproducibility"])  # whatever the data drew
+    init_seed(config["seed"], config["reproducibility"])  # again: loading may draw random numbers
     model = config.model_class(config, loaders[0].dataset).to(config["device"])
     logger.info(model, extra={"file_only": True})
     logger.info(f"{config['model']}: {num_parameters(model):,} parameters, on {config['device']}")
 
     trainer = trainer_class(config)(config, model)
     trainer.metadata = describe(dataset, loaders[0].dataset)
-    trainer.eval_collector.data_collect(loaders[0])  # for metrics that count, in runs that do not train
+    trainer.eval_collector.data_collect(loaders[0])  # counts for metrics, also in runs without training
     return RunParts(dataset, *loaders, model, trainer)
 
 
 def run(config: Config, saved: bool = True) -> dict:
-    """``run_recbole_sigma`` for a configuration that exists already."""
+    """``run_recbole_sigma`` for a ``Config``."""
     trains = config["checkpoint"] is None
-    unfinished = _unfinished(config, trains and saved) if config["resume"] else None
-    config["run_id"] = unfinished or new_run_id(config["model"], config["dataset"])
-    settings = config.plain_dict()  # before anything adds to them
+    interrupted = _interrupted_run(config, trains and saved) if config["resume"] else None
+    config["run_id"] = interrupted or new_run_id(config["model"], config["dataset"])
+    settings = config.plain_dict()  # before the data set or the model adds any
     with run_log(config["model"], config["run_id"], config["state"]) as log_file:
         logger = getLogger()
         logger.info(config, extra={"file_only": True})
-        if config["resume"] and not unfinished:
-            logger.info(f"{config['checkpoint_dir']} has no unfinished run to resume: begin with the first epoch")
+        if config["resume"] and not interrupted:
+            logger.info(f"{config['checkpoint_dir']} has no interrupted run to resume: begin with the first epoch")
         parts = build_run(config)
         model, trainer = parts.model, parts.trainer
-        if trains and saved and keeps_state(trainer):
-            valid_result, test_result = _train_resumably(config, parts, settings, unfinished is not None)
+        if trains and saved and has_state(trainer):
+            valid_result, test_result = _train_resumably(config, parts, settings, resumes=interrupted is not None)
         else:
             valid_result, test_result = _train_and_test(config, parts, trains, trains and saved)
         logger.info(f"best validation result: {valid_result}")
@@ -121,48 +127,44 @@ def run(config: Config, saved: bool = True) -> dict:
     }
 
 
-def _unfinished(config: Config, is_saved: bool) -> str | None:
-    """The run that is to be resumed, or None to begin a new one."""
+def _interrupted_run(config: Config, is_saved: bool) -> str | None:
+    """Name of the run to resume, or None to begin a new one."""
     if not is_saved:
-        raise ConfigError(
-            "resume is for the training of runs that are saved; expected no checkpoint, and saved=True, beside it"
-        )
+        raise ConfigError("resume is for training that is saved; expected no checkpoint, and saved=True, beside it")
     if not can_resume(config):
         raise ConfigError(
-            f"resume is not for {config['model']}, whose trainer in RecBole may keep more than is saved; expected a "
-            "run from its beginning"
+            f"resume is not for {config['model']}: its trainer in RecBole may need more than the state that is saved; "
+            "expected a run from its beginning"
         )
-    return find_unfinished(config)
+    return find_interrupted(config)
 
 
 def _train_resumably(
     config: Config, parts: RunParts, settings: dict, resumes: bool
 ) -> tuple[dict | None, dict | None]:
-    """Train and test, with the state of training on the disk until all of it is done."""
-    trainer = parts.trainer
-    with UnfinishedRun(config["checkpoint_dir"], config["run_id"], settings) as unfinished:
-        trainer.unfinished, trainer.data_fingerprint = unfinished, data_fingerprint(parts.dataset)
+    """Train and test; until both are finished, the state of the run is on the disk."""
+    trainer, loaders = parts.trainer, [loader for loader in (parts.train_data, parts.valid_data) if loader]
+    with ResumableRun(config["checkpoint_dir"], config["run_id"], settings) as run:
+        trainer.saver = StateSaver(trainer, loaders, run, data_fingerprint(parts.dataset))
         if resumes:
-            trainer.resume()
+            trainer.saver.resume()
         try:
             results = _train_and_test(config, parts, trains=True, saved=True)
         except KeyboardInterrupt:
-            if unfinished.path.exists():
+            if run.path.exists():
                 raise KeyboardInterrupt(
-                    f"the same command with --model={config['model']} --resume continues in epoch {trainer.epoch}"
+                    f"repeat the command with --model={config['model']} --resume to continue in epoch {trainer.epoch}"
                 ) from None
             raise
-        unfinished.remove()
+        run.remove()
     return results
 
 
 def _train_and_test(config: Config, parts: RunParts, trains: bool, saved: bool) -> tuple[dict | None, dict | None]:
-    """The results of validation and of the test."""
+    """Results of validation and test."""
     trainer, show_progress = parts.trainer, config["show_progress"]
     if trains:
-        _, valid_result = trainer.fit(
-            parts.train_data, parts.valid_data, saved=saved, show_progress=show_progress
-        )
+        _, valid_result = trainer.fit(parts.train_data, parts.valid_data, saved=saved, show_progress=show_progress)
     else:
         trainer.load_model(config["checkpoint"])
         valid_result = trainer.evaluate(parts.valid_data, load_best_model=False, show_progress=show_progress)
@@ -176,7 +178,7 @@ def _train_and_test(config: Config, parts: RunParts, trains: bool, saved: bool) 
 
 
 def num_parameters(model) -> int:
-    """Numbers that training changes."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 

@@ -84,16 +84,21 @@ def test_a_seed_fixes_the_result_to_the_bit_even_in_another_process(settings):
     assert any(not torch.equal(value, parameters(other)[name]) for name, value in parameters(first).items())
 
 
-@pytest.mark.parametrize("switches, runs", [({}, 1), ({"scorer": "interests"}, 3), ({"prior": "standard"}, 1)])
+INTERESTS = {"scorer": "interests", "epochs": 100, "learning_rate": 0.04, "train_batch_size": 16}
+
+
+@pytest.mark.parametrize("switches, runs", [({}, 1), (INTERESTS, 3), ({"prior": "standard"}, 1)])
 def test_it_learns_what_popularity_cannot(settings, switches, runs):
     """Each item leads to one of two others; five places leave room for one of them in each of the four interests.
 
-    Ten seeds of the interests alone gave a mean of 0.70 and a standard deviation of 0.06, too much for a single run.
+    Six seeds of the interests alone gave a mean of 0.73 and a standard deviation of 0.06, too much for a single run.
     """
     learning = {
         **settings,
-        "epochs": 100,
+        "epochs": 30,
+        "eval_step": 5,
         "stopping_step": 100,
+        "learning_rate": 0.02,
         "train_batch_size": 8,
         "topk": [5],
         "valid_metric": "Recall@5",
@@ -146,8 +151,8 @@ def test_predict_and_full_sort_rank_alike_in_an_evaluation(settings, model, monk
     assert again["test_result"] == full["test_result"] and again["epochs"] == 0
 
 
-def test_the_log_of_a_run_that_failed_says_why(settings, monkeypatch, tmp_path):
-    monkeypatch.setattr(SIGMA, "calculate_loss", lambda *_, **__: torch.tensor(float("nan")))
+def test_the_log_of_a_run_that_failed_says_why(settings, tmp_path):
+    settings["temperature"] = 1e-40  # scores are infinite
     with pytest.raises(TrainingError):
         run_recbole_sigma("SIGMA", "toy", config_dict=settings)
     (log,) = (tmp_path / "log" / "SIGMA").iterdir()

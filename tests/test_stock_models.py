@@ -16,6 +16,7 @@ from recbole.model.general_recommender import BPR
 from recbole_sigma import run_recbole_sigma
 from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import ConfigError
+from recbole_sigma.training.finite import FiniteCheck
 from recbole_sigma.training.trainer import ResumableTrainer
 from tests.training.interrupted import differences, leaves
 
@@ -159,8 +160,13 @@ class Killed(BaseException):
     """In the place of a signal."""
 
 
+VALIDATION = (ResumableTrainer, "_valid_epoch")
+END_OF_EPOCH = (FiniteCheck, "check_parameters")
+"""Methods that a training is interrupted at."""
+
+
 def train_interrupted(model, data_path, monkeypatch, stops, **settings):
-    """Train to the end, with an interruption for each hook and epoch in ``stops`` and a resumption after it.
+    """Train to the end, with an interruption at each method and epoch in ``stops`` and a resumption after it.
 
     Returns:
         The last checkpoint and the state after the training, value by value.
@@ -170,13 +176,11 @@ def train_interrupted(model, data_path, monkeypatch, stops, **settings):
 
     def keeping(self, *args, **kwargs):
         result = fit(self, *args, **kwargs)
-        if self.training_state is not None:
-            final.update(self.training_state.take(), order=self.training_state.order())
+        if self.saver is not None:
+            final.update(self.saver.state.take(), order=self.saver.state.order())
         return result
 
-    def stopping(hook, epoch):
-        original = getattr(ResumableTrainer, hook)
-
+    def stopping(original, epoch):
         def stop(self, *args, **kwargs):
             if self.epoch == epoch:
                 raise Killed
@@ -184,9 +188,9 @@ def train_interrupted(model, data_path, monkeypatch, stops, **settings):
 
         return stop
 
-    for hook, epoch in stops:
+    for (owner, name), epoch in stops:
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(ResumableTrainer, hook, stopping(hook, epoch))
+            patch.setattr(owner, name, stopping(getattr(owner, name), epoch))
             train_one_epoch(model, data_path, resume=True, **settings)
     with monkeypatch.context() as patch:
         patch.setattr(ResumableTrainer, "fit", keeping)
@@ -207,9 +211,9 @@ def check_resumed(model, data_path, tmp_path, monkeypatch):
         settings["pre_model_path"] = train_one_epoch(model, data_path, **settings, **stage)["checkpoint"]
     settings.update(stages[-1])
     expected = train_interrupted(model, data_path, monkeypatch, [], **settings)
-    stops = [("_check_parameters", 0)]
+    stops = [(END_OF_EPOCH, 0)]
     if "/final/bookkeeping/cur_step" in expected:  # not a single pass over the data
-        stops += [("_valid_epoch", 1), ("_check_parameters", 2)]
+        stops += [(VALIDATION, 1), (END_OF_EPOCH, 2)]
     assert not differences(expected, train_interrupted(model, data_path, monkeypatch, stops, **settings))
 
 
@@ -229,7 +233,7 @@ def test_a_model_whose_trainer_may_keep_more_is_not_resumed(data_path, tmp_path,
         """The name decides on the trainer."""
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="resume is not for KGAT, whose trainer in RecBole may keep more"):
+    with pytest.raises(ConfigError, match="resume is not for KGAT: its trainer in RecBole may need more"):
         train_one_epoch(KGAT, data_path, resume=True)
 
 
@@ -239,7 +243,7 @@ def test_pretraining_is_resumed(model, data_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = {**SETTINGS[model], **STAGES[model][0], "pretrain_epochs": 3}
     expected = train_interrupted(model, data_path, monkeypatch, [], **settings)
-    stops = [("_check_parameters", 0), ("_check_parameters", 2)]
+    stops = [(END_OF_EPOCH, 0), (END_OF_EPOCH, 2)]
     assert not differences(expected, train_interrupted(model, data_path, monkeypatch, stops, **settings))
 
 

@@ -24,6 +24,8 @@ from recbole_sigma.config import Config
 from recbole_sigma.defaults import read_own
 from recbole_sigma.data import create_dataset, create_loaders
 from recbole_sigma.precision import autocast
+from recbole_sigma.training.epoch import train_on_sequences
+from recbole_sigma.training.saving import EpochProgress
 from recbole_sigma.training.trainer import trainer_class
 
 RATE_SIZE = 2048
@@ -50,6 +52,10 @@ class FirstBatches:
 
     def __iter__(self) -> Iterator:
         return itertools.islice(iter(self.loader), self.count)
+
+    def batches(self, first: int) -> Iterator:
+        """What the plugin's epoch reads."""
+        return itertools.islice(self.loader.batches(first), self.count - first)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)
@@ -128,7 +134,7 @@ def _own(row: dict, dataset: str, settings: dict) -> tuple:
 
 
 def _epoch_of_own(trainer: Any, batches: FirstBatches) -> None:
-    trainer.train_on_sequences(batches)
+    train_on_sequences(trainer.model, trainer.optimizer, batches, EpochProgress(0), trainer.finite)
 
 
 def _stock(row: dict, dataset: str, settings: dict) -> tuple:

@@ -7,12 +7,30 @@ import math
 import torch
 from torch import Tensor
 
+from recbole_sigma.evaluation.collector import RankedItems
 from recbole_sigma.evaluation.ranking import Ranked, top_items
 
 SCORES_AT_ONCE = 2**23
 """Maximum number of scores that a model without user vectors computes at once, 34 MB; at least those of one row."""
 PAIRS_AT_ONCE = 2**13
 """Pairs of a user and an item that are scored at once by models that score only pairs."""
+
+
+def rank_batch(model, batch: tuple, num_items: int, k: int, item_features, device: torch.device) -> tuple:
+    """A batch of evaluation rows with its k best items in place of scores, for ``TopItemsCollector``.
+
+    Args:
+        batch: of RecBole's loader for full ranking: an interaction, the pairs that are not to be ranked or None, and
+            rows and items of the positive pairs.
+        num_items, k, item_features: as for ``rank_catalog``.
+        device: of the model.
+
+    Returns:
+        The interaction, ``RankedItems``, and the positive pairs.
+    """
+    interaction, excluded, positive_row, positive_item = batch
+    ranked = rank_catalog(model, interaction.to(device), num_items, k, excluded, item_features)
+    return interaction, RankedItems(ranked.items), positive_row, positive_item
 
 
 def rank_catalog(

@@ -47,4 +47,4 @@ class AllPositionRecommender(NextItemRecommender):
     def step_loss(self, interaction, num_targets: float | None = None) -> StepLoss:
         batch = self.training_batch(interaction)
         with autocast(self.precision, batch.items.device):
-            return StepLoss(self.calculate_loss(batch, num_targets), {})
+            return StepLoss(self.calculate_loss(batch, num_targets))

@@ -24,7 +24,8 @@ from recbole_sigma.rules import Rule, at_least, check_settings, more_than, one_o
 class LossTerms(NamedTuple):
     """The terms of a training loss, each by its name.
 
-    A name is one word, or two with a slash: "interests/kl" is a term of the part "interests".
+    A name is one word, or two with a slash: "interests/kl" is a term of the part "interests". Every batch has the same
+    names.
 
     Attributes:
         sums: sums over the targets, in nats.
@@ -47,14 +48,22 @@ class WarmUp(NamedTuple):
 class StepLoss(NamedTuple):
     """The loss of a training step.
 
+    Its terms are detached scalars by name, without their weights.
+
     Attributes:
         total: scalar to minimise.
-        terms: its terms by name, detached and without their weights: sums divided by the number of targets, in nats
-            per target, and values as they are.
+        sums: sums over the targets, divided by the number of targets, in nats per target.
+        values: terms that are no sum over targets, which have no unit.
     """
 
     total: Tensor
-    terms: dict[str, Tensor]
+    sums: Mapping[str, Tensor] = MappingProxyType({})
+    values: Mapping[str, Tensor] = MappingProxyType({})
+
+    @property
+    def terms(self) -> dict[str, Tensor]:
+        """Sums and values."""
+        return {**self.sums, **self.values}
 
 
 class NextItemRecommender(SequentialRecommender):
@@ -227,9 +236,8 @@ class NextItemRecommender(SequentialRecommender):
         total = self._weighted(terms.sums) / num_targets
         if terms.values:
             total = total + self._weighted(terms.values)
-        logged = {name: value.detach() / num_targets for name, value in terms.sums.items()}
-        logged.update((name, value.detach()) for name, value in terms.values.items())
-        return StepLoss(total, logged)
+        sums = {name: value.detach() / num_targets for name, value in terms.sums.items()}
+        return StepLoss(total, sums, {name: value.detach() for name, value in terms.values.items()})
 
     def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of terms: within each part first, then over the parts."""

@@ -1,1 +1,1 @@
-"""Training that can be stopped and resumed: the trainer and its parts, checkpoints, locks and logs."""
+"""Training that can be interrupted and resumed: the trainer and its parts, checkpoints, locks and logs."""

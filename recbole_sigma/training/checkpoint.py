@@ -1,15 +1,14 @@
-"""Checkpoints: plain data that PyTorch's safe loader reads, written so that no failure damages an older one."""
+"""Checkpoint files: plain data for PyTorch's safe loader, written so that a failure leaves the older file intact."""
 
 from __future__ import annotations
 
 import os
 
-import numpy as np
 import torch
-from scipy import sparse
 
 from recbole_sigma.errors import CheckpointError
 from recbole_sigma.safe_write import replace_file
+from recbole_sigma.training.plain_data import from_plain, to_plain
 
 FORMAT = 3
 PARTS = {
@@ -19,7 +18,7 @@ PARTS = {
     "state_dict": dict,
     "other_parameter": (dict, type(None)),
 }
-"""What every checkpoint has, and of which type."""
+"""The entries that every checkpoint has, and their types."""
 METADATA_PARTS = {"users": int, "items": int, "digest": str}
 
 
@@ -27,21 +26,21 @@ def save(state: dict, path: str | os.PathLike) -> None:
     """Write a checkpoint to a temporary file beside ``path``, flush it to the disk, and rename it.
 
     Args:
-        state: plain data, tensors, arrays and sparse matrices, with the entries ``KEYS``.
-        path: of the file; its folder is made.
+        state: a dict of plain data, tensors, arrays and sparse matrices.
+        path: of the file; its folder is created.
 
     Raises:
-        CheckpointError: the file cannot be written; an older one of this name is untouched.
+        CheckpointError: the file cannot be written; an older file of this name is unchanged.
     """
     try:
         with replace_file(path) as temporary, open(temporary, "wb") as file:
             torch.save(to_plain({"format": FORMAT, **state}), file)
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
-    except RuntimeError as error:  # of PyTorch's writer, for what the system did not write
+    except RuntimeError as error:  # PyTorch's writer, when the system writes only a part
         raise CheckpointError(
-            f"checkpoint {path} cannot be written as a whole: expected a disk with room, and no limit to the size of "
-            "files"
+            f"checkpoint {path} cannot be written completely; expected enough free space on the disk, and no limit on "
+            "the size of files"
         ) from error
 
 
@@ -50,7 +49,7 @@ def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
 
     Args:
         path: of the file.
-        parts: what it has to have, by name and type; a state of training has others than a model.
+        parts: names and types of the entries that it must have; those of a ``.resume`` file are others.
 
     Returns:
         The state that was saved, on the CPU.
@@ -64,7 +63,7 @@ def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
         state = from_plain(torch.load(path, map_location="cpu", weights_only=True))
     except PermissionError as error:
         raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # torch.load raises a dozen kinds for damaged and for unsafe files
+    except Exception as error:  # torch.load raises a dozen types for damaged and for unsafe files
         raise CheckpointError(
             f"checkpoint {path} cannot be read: it is truncated, damaged, or not written by recbole_sigma "
             f"({type(error).__name__})"
@@ -73,8 +72,8 @@ def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
 
 
 def _upgraded(state):
-    """A state of format 2 as one of format 3, where the metadata was called "catalog"; anything else as it is."""
-    if not isinstance(state, dict) or state.get("format") != 2 or "catalog" not in state:
+    """A checkpoint of format 2, which calls the metadata "catalog", in format 3; anything else is returned as it is."""
+    if not isinstance(state, dict) or not _has(state, {"format": int}) or state["format"] != 2 or "catalog" not in state:
         return state
     state = {**state, "format": FORMAT, "metadata": state["catalog"]}
     del state["catalog"]
@@ -82,25 +81,25 @@ def _upgraded(state):
 
 
 def checked(state, path: str | os.PathLike, parts: dict = PARTS) -> dict:
-    """A state as it was read, if it has what was saved.
+    """Check what was read from a file.
 
     Args:
-        state: anything.
-        path: of the file that it was read from, for messages.
+        state: of any type.
+        path: of the file, for messages.
         parts: as for ``load``.
 
     Returns:
-        The state.
+        The state, in the present format.
 
     Raises:
-        CheckpointError: it is no state of a checkpoint.
+        CheckpointError: it is not the state of a checkpoint.
     """
     state = _upgraded(state)
     foreign = f"{path} is not a checkpoint of this version of recbole_sigma (format {FORMAT})"
     if not isinstance(state, dict) or not state.keys() >= {"format", *parts}:
         raise CheckpointError(foreign)
     if not _well_formed(state, parts):
-        raise CheckpointError(f"checkpoint {path} is damaged: it has entries of other types than were written")
+        raise CheckpointError(f"checkpoint {path} is damaged: its entries have other types than those that were written")
     if state["format"] != FORMAT:
         raise CheckpointError(foreign)
     return state
@@ -123,11 +122,11 @@ def _has(state: dict, parts: dict) -> bool:
 
 
 def add(path: str | os.PathLike, **entries) -> None:
-    """Put more entries into a checkpoint, in the place of those that it has of these names.
+    """Add entries to a checkpoint; they replace older ones of the same names.
 
     Args:
         path: of the checkpoint.
-        entries: as ``save`` takes them.
+        entries: values as for ``save``.
 
     Raises:
         CheckpointError: it cannot be read or written; it stays as it was.
@@ -143,18 +142,18 @@ def restore(
     expected_metadata: dict | None = None,
     settings: dict | None = None,
 ) -> None:
-    """Put the parameters of a checkpoint into a model.
+    """Load the parameters of a checkpoint into a model.
 
     Args:
         model: of RecBole or the plugin.
         state: as ``load`` returns it.
         path: of the checkpoint, for messages.
         model_name: of the model.
-        expected_metadata: of the data set, as ``data.identify`` returns it; None takes any.
-        settings: those of the model, which have to be those of the checkpoint; two that differ may fit by shape.
+        expected_metadata: of the data set, as ``data.identify`` returns it; None for any.
+        settings: of the model; they must be those of the checkpoint, even where other settings give the same shapes.
 
     Raises:
-        CheckpointError: the checkpoint is of another model, of other settings, or of another catalog.
+        CheckpointError: the checkpoint is of another model, other settings or another catalog.
     """
     if state["model"] != model_name:
         raise CheckpointError(f"checkpoint {path} is of the model {state['model']}; expected {model_name}")
@@ -162,10 +161,10 @@ def restore(
         found = "{users} users and {items} items".format(**state["metadata"])
         wanted = "{users} users and {items} items".format(**expected_metadata)
         if found == wanted:
-            wanted = "others of the same number"
+            wanted = "the same numbers of other users or items"
         raise CheckpointError(
             f"checkpoint {path} was trained on another catalog: {found}; this data set has {wanted}. Use the data set, "
-            "filters and files that it was trained with"
+            "filters and files of its training"
         )
     differing = [
         f"{key} = {state['config'][key]!r} (here {value!r})"
@@ -174,7 +173,8 @@ def restore(
     ]
     if differing:
         raise CheckpointError(
-            f"checkpoint {path} was trained with other settings of {model_name}: {', '.join(differing)}. Give its own"
+            f"checkpoint {path} was trained with other settings of {model_name}: {', '.join(differing)}. Use the "
+            "settings of the checkpoint"
         )
     try:
         model.load_state_dict(state["state_dict"])
@@ -183,12 +183,12 @@ def restore(
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"checkpoint {path} was trained with other settings of {model_name}: {error}\n"
-            "Its own stand under 'config' in it"
+            "The entry 'config' of the checkpoint has its settings"
         ) from error
 
 
 def _moved(value, device: torch.device):
-    """A value, or what is in a container, on a device if it is a tensor."""
+    """The tensors of a value, which may be nested, on a device."""
     if isinstance(value, torch.Tensor):
         return value.to(device)
     if isinstance(value, dict):
@@ -201,52 +201,5 @@ def _moved(value, device: torch.device):
 def _differ(saved, value) -> bool:
     try:
         return bool(saved != value)
-    except (RuntimeError, ValueError):  # arrays and tensors have no single answer, and are no settings
+    except (RuntimeError, ValueError):  # arrays and tensors, which are not settings
         return True
-
-
-def to_plain(value):
-    """Tensors, numbers, text and containers as they are; arrays and sparse matrices as dictionaries of tensors.
-
-    Arrays of texts, of one dimension, become one text and where each of them ends.
-    """
-    if isinstance(value, np.generic):  # before float: a numpy.float64 is one
-        return value.item()
-    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
-        return value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "UO":
-        texts = list(map(str, value))
-        ends = torch.tensor([len(text) for text in texts], dtype=torch.long).cumsum(0)
-        return {"__kind__": "texts", "text": "".join(texts), "ends": ends}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return {"__kind__": "ndarray", "data": torch.from_numpy(np.ascontiguousarray(value))}
-    if sparse.issparse(value):
-        csr = value.tocsr()
-        parts = {name: torch.from_numpy(getattr(csr, name)) for name in ("data", "indices", "indptr")}
-        array = isinstance(value, sparse.sparray)
-        return {"__kind__": "sparse", "format": value.format, "array": array, "shape": list(value.shape), **parts}
-    if isinstance(value, dict):
-        return {to_plain(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(to_plain, value))
-    raise CheckpointError(f"a value of the type {type(value).__name__} cannot be saved as plain data")
-
-
-def from_plain(value):
-    """Inverse of ``to_plain``."""
-    if isinstance(value, dict):
-        if value.get("__kind__") == "ndarray":
-            return value["data"].numpy()
-        if value.get("__kind__") == "texts":
-            ends = value["ends"].tolist()
-            return np.array([value["text"][start:end] for start, end in zip([0, *ends], ends)], dtype=object)
-        if value.get("__kind__") == "sparse":
-            matrix = sparse.csr_array if value["array"] else sparse.csr_matrix
-            parts = tuple(value[name].numpy() for name in ("data", "indices", "indptr"))
-            csr = matrix(parts, shape=tuple(value["shape"]))
-            csr.check_format(full_check=True)  # indices out of range would be written to in another format
-            return csr.asformat(value["format"])
-        return {key: from_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(from_plain, value))
-    return value

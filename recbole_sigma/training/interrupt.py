@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment of the program's choosing."""
+"""Ctrl-C that waits until the program has reached a point where it can stop."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Interruption:
 
 @contextmanager
 def defer_interrupt(active: bool = True) -> Iterator[Interruption]:
-    """Note a first Ctrl-C within the context; a second one interrupts at once, as always.
+    """Record the first Ctrl-C within the context instead of interrupting; a second one interrupts at once.
 
-    Only Python's own handler, in the main thread, is replaced. A Ctrl-C that the context did not act upon counts at its
-    end.
+    The end of the context raises KeyboardInterrupt if Ctrl-C was pressed. Only Python's default handler is replaced,
+    and only in the main thread; otherwise the context does nothing.
     """
     interruption = Interruption()
     main = threading.current_thread() is threading.main_thread()
@@ -28,11 +28,11 @@ def defer_interrupt(active: bool = True) -> Iterator[Interruption]:
         yield interruption
         return
 
-    def note(number, frame):
+    def record(number, frame):
         interruption.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, record)
     try:
         yield interruption
     finally:

@@ -1,7 +1,8 @@
-"""Locks on files: one process at a time, and one thread of it; the system frees them when the process ends.
+"""Locks on files, each for one process and one thread of it; the system releases them when the process ends.
 
-They are record locks, which work over NFS and which children of the process do not inherit: workers that live on for a
-while after a killed process keep nothing locked.
+They are record locks (``fcntl.lockf``). The package ``filelock`` uses ``flock``, which forked workers inherit: up to
+version 3.19, the last one for Python 3.9, a lock stays taken while a worker outlives a killed process. It also offers
+no way to test a lock without taking it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows, where nothing keeps two processes from taking the same lock
+except ImportError:  # Windows, where nothing prevents two processes from taking the same lock
     fcntl = None
 
 ATTEMPTS = 10
-"""How often a lock is tried before it counts as taken: whoever looks at it holds it for a moment, or removes it."""
+"""How often a lock is tried before it counts as taken: another process may test it at the moment, or delete its file."""
 
 _held: set[Path] = set()
-"""Files locked by this process. It would lose the lock by closing any descriptor of the file: no second one is made."""
+"""Files locked by this process, which opens each only once: closing any descriptor of a file releases its lock."""
 _guard = threading.Lock()
 
 
 class FileLock:
-    """A lock on a file, which is made where it is missing.
+    """A lock on a file, which is created if it is missing.
 
     Args:
         path: of the file; its folder exists.
@@ -38,8 +39,8 @@ class FileLock:
         self.path = Path(path).resolve()
         self._file = None
 
-    def take(self) -> bool:
-        """Whether the lock is this object's now; false if another process or another thread has it."""
+    def acquire(self) -> bool:
+        """Take the lock; false if another process or another thread has it."""
         for _ in range(ATTEMPTS):
             with _guard:
                 if self.path in _held:
@@ -54,7 +55,7 @@ class FileLock:
         return False
 
     def release(self) -> None:
-        """Give the lock back, if it is this object's."""
+        """Release the lock, if this object has it."""
         if self._file is not None:
             with _guard:
                 self._file.close()
@@ -64,7 +65,10 @@ class FileLock:
 
 @contextmanager
 def lock_probe(path: str | os.PathLike) -> Iterator[bool]:
-    """Whether anybody has the lock on a file; if not, nobody gets it within the context, where no lock may be taken."""
+    """Whether a lock is taken; if it is free, nobody can take it within the context.
+
+    The context itself must not take any lock.
+    """
     path = Path(path).resolve()
     with _guard:
         if path in _held:
@@ -83,7 +87,7 @@ def lock_probe(path: str | os.PathLike) -> Iterator[bool]:
 
 
 def _locked(file, exclusive: bool) -> bool:
-    """Lock an open file; false if another process has a lock that forbids it."""
+    """Lock an open file; false if the lock of another process forbids it."""
     if fcntl is None:
         return True
     try:
@@ -91,14 +95,12 @@ def _locked(file, exclusive: bool) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:  # a file system without locks
-        getLogger().warning(
-            f"{file.name} cannot be locked ({error}); see to it that one process at a time is at the run"
-        )
+        getLogger().warning(f"{file.name} cannot be locked ({error}); make sure that only one process uses this run")
     return True
 
 
 def _is_at(file, path: Path) -> bool:
-    """Whether an open file is still the one of this path."""
+    """Whether the path still names this open file; another process may have deleted it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Names of what a run writes, and its log."""
+"""The name of a run, which its files have, and its log."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LOG_ROOT = Path("log")
 
 
 def new_run_id(*parts: str) -> str:
-    """A name that no other run has: the parts, the time, and eight random digits."""
+    """A unique name: the parts, the time, and eight random digits."""
     return "-".join([*parts, datetime.now().strftime("%Y%m%d-%H%M%S"), uuid.uuid4().hex[:8]])
 
 
 def is_run_id(name: str, *parts: str) -> bool:
-    """Whether ``new_run_id`` gives such names to these parts."""
+    """Whether ``new_run_id`` could have made this name from these parts."""
     return re.fullmatch(rf"{re.escape('-'.join(parts))}-\d{{8}}-\d{{6}}-[0-9a-f]{{8}}", name) is not None
 
 
 @contextmanager
 def run_log(model: str, run_id: str, level: str) -> Iterator[Path]:
-    """Log a run to ``log/<model>/<run_id>.log`` and to the standard error, and leave logging as it was after it.
+    """Log a run to ``log/<model>/<run_id>.log`` and to the standard error; afterwards logging is as it was before.
 
-    Records with the extra ``file_only`` stay off the standard error. Yields the path of the file.
+    Records with the extra ``file_only`` are not shown on the standard error. Yields the path of the file.
     """
     path = LOG_ROOT / model / f"{run_id}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def run_log(model: str, run_id: str, level: str) -> Iterator[Path]:
     screen.addFilter(lambda record: not getattr(record, "file_only", False))
     if not screen.stream.isatty():
         screen.addFilter(RemoveColorFilter())
-    for handler in (screen, file):  # the file's filter removes colours from the record itself, so it comes last
+    for handler in (screen, file):  # the file last: its filter removes colors from the record itself
         logger.addHandler(handler)
     logger.setLevel(level.upper())
     try:

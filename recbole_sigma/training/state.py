@@ -1,4 +1,4 @@
-"""Everything that decides how a training goes on, as plain data: taken from a trainer, and put into another one."""
+"""The state of training as plain data: everything that decides how it continues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from recbole_sigma.training.checkpoint import to_plain
+from recbole_sigma.training.plain_data import to_plain
 
 _BOOKKEEPING = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict", "history")
 _MODULE_KEYS = frozenset(vars(nn.Module()))
@@ -22,14 +22,14 @@ _PLAIN = (type(None), bool, int, float, str, np.generic, np.ndarray, Tensor)
 
 
 class TrainingState:
-    """What a trainer, its model and its loaders have to have again for the training to go on as if never interrupted.
+    """Takes the state of a trainer, its model and its loaders, and restores it in others that were made the same way.
 
-    Models keep counters, caches and arrays beside what PyTorch calls their state. Of these plain attributes only the
-    ones are taken that are no longer what they were when this object was made, before the first step.
+    Models have counters, caches and arrays as plain attributes, which are not in their state_dict. Those that have
+    changed since this object was made, before the first step, are part of the state.
 
     Args:
-        trainer: a trainer of RecBole; its optimizers are the attributes that are ones.
-        loaders: those of training and validation, which draw from generators of their own.
+        trainer: a trainer of RecBole; its optimizers are found among its attributes.
+        loaders: those of training and validation, which have random generators of their own.
     """
 
     def __init__(self, trainer, loaders):
@@ -38,7 +38,7 @@ class TrainingState:
         self.first = {key: _digest(value) for key, value in _attributes(trainer.model)}
 
     def take(self) -> dict[str, Any]:
-        """The state now. Its tensors are the live ones: it has to be written before the next step."""
+        """The present state. Its tensors are not copies, so write it before the next step."""
         trainer = self.trainer
         return to_plain(
             {
@@ -55,7 +55,7 @@ class TrainingState:
         )
 
     def put(self, state: dict[str, Any]) -> None:
-        """Give the trainer, which was made in the same way, a state that was taken."""
+        """Restore a state that was taken."""
         trainer = self.trainer
         for name, value in state["bookkeeping"].items():
             setattr(trainer, name, value)
@@ -73,7 +73,7 @@ class TrainingState:
         set_random_states(state["random"])
 
     def order(self) -> list[Tensor]:
-        """The states of the loaders' generators, from which an epoch's order is drawn."""
+        """The states of the loaders' generators, which draw the order of an epoch."""
         return [generator.get_state() for generator in self.generators]
 
     def set_order(self, states: list[Tensor]) -> None:
@@ -82,7 +82,7 @@ class TrainingState:
 
 
 def random_states() -> dict[str, Any]:
-    """The states of all global generators: Python's, NumPy's, and PyTorch's on the CPU and on GPUs."""
+    """The states of all global random generators: of Python, of NumPy, and of PyTorch on the CPU and on GPUs."""
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -100,7 +100,7 @@ def set_random_states(states: dict[str, Any]) -> None:
 
 
 def _generators(loader) -> Iterator[torch.Generator]:
-    """Those of a loader, and of the two loaders that RecBole's one for knowledge graphs consists of."""
+    """Those of a loader, and of the two loaders in RecBole's loader for knowledge graphs."""
     parts = [loader, getattr(loader, "general_dataloader", None), getattr(loader, "kg_dataloader", None)]
     for part in parts:
         if isinstance(getattr(part, "generator", None), torch.Generator):
@@ -108,16 +108,16 @@ def _generators(loader) -> Iterator[torch.Generator]:
 
 
 def _optimizers(trainer) -> dict[str, Optimizer]:
-    """By name; RecVAE's ``optimizer`` is one of its others after the first epoch."""
+    """By name, each once: after RecVAE's first epoch, its ``optimizer`` is one of its other two."""
     found = {name: value for name, value in vars(trainer).items() if isinstance(value, Optimizer)}
     main = found.pop("optimizer")
     return found if any(main is other for other in found.values()) else {"optimizer": main, **found}
 
 
 def _attributes(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Path and value of the plain attributes of all modules, and of buffers that the state_dict leaves out.
+    """Path and value of the plain attributes of all modules, and of buffers that are not in the state_dict.
 
-    Tensors that share their memory with a parameter or a buffer follow it by themselves.
+    Tensors that share memory with a parameter or a buffer are left out, because they change with it.
     """
     saved = model.state_dict()
     registered = {_memory(tensor) for tensor in [*model.parameters(), *model.buffers()]} - {None}
@@ -136,14 +136,14 @@ def _attributes(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _memory(tensor: Tensor) -> int | None:
-    """Where the numbers of a tensor begin; sparse and empty tensors have no such place."""
+    """The address of the data of a tensor; None for sparse and empty tensors."""
     if tensor.layout != torch.strided or not tensor.numel():
         return None
     return tensor.untyped_storage().data_ptr()
 
 
 def _digest(value) -> bytes:
-    """Of a value and its type, comparable within a process."""
+    """A digest of a value and its type, comparable within a process."""
     if isinstance(value, Tensor):
         value = value.detach()
     return hashlib.sha256(pickle.dumps(value, protocol=5)).digest()

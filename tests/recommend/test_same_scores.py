@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from recbole_sigma import Config, load
-from recbole_sigma.training import checkpoint, trainer
+from recbole_sigma.training import checkpoint
 from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.errors import CheckpointError
-from recbole_sigma.evaluation import rank_catalog
+from recbole_sigma.evaluation import full_sort, rank_catalog
 from recbole_sigma.quick_start import build_run
 from tests.test_stock_models import DATASET, SEQUENTIAL, SETTINGS, STAGES, data_path, train_one_epoch  # noqa: F401
 
@@ -32,7 +32,7 @@ def evaluated(model, settings, checkpoint, monkeypatch):
         ranked.append(rank_catalog(*arguments))
         return ranked[-1]
 
-    monkeypatch.setattr(trainer, "rank_catalog", recording)
+    monkeypatch.setattr(full_sort, "rank_catalog", recording)
     parts.trainer.load_model(checkpoint)
     parts.trainer.evaluate(parts.test_data, load_best_model=False)
     assert isinstance(parts.test_data, FullSortLoader)

@@ -1,6 +1,6 @@
-"""Runs in processes of their own that end too early, and what has to be the same when they are resumed.
+"""Runs in processes of their own that end too early, and what must be the same when they are resumed.
 
-The processes are forked from a server that has imported everything, so that a run of the toy data takes a second.
+The processes are forked from a server that has imported everything, so that a run on the toy data takes a second.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import torch
 import torch._dynamo  # by every optimizer, which takes longer than a run of the toy data
 
 from recbole_sigma import run_recbole_sigma, safe_write
-from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.training.resume import UnfinishedRun
+from recbole_sigma.training import checkpoint, saving
+from recbole_sigma.training.finite import FiniteCheck
+from recbole_sigma.training.plain_data import to_plain
+from recbole_sigma.training.resume import ResumableRun
 from recbole_sigma.training.trainer import ResumableTrainer
 
 TIMEOUT = 120
@@ -29,16 +31,16 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.training.interrupted"])
 
 MOMENTS = {
-    "in the first epoch": (ResumableTrainer, "_check_nan", 2),
-    "in a later epoch": (ResumableTrainer, "_check_nan", 13),
+    "in the first epoch": (FiniteCheck, "check_loss", 2),
+    "in a later epoch": (FiniteCheck, "check_loss", 13),
     "before validation": (ResumableTrainer, "_valid_epoch", 2),
     "during validation": (ResumableTrainer, "_full_sort_batch_eval", 3),
-    "before a file takes the other's place": (safe_write.os, "replace", 3),
+    "before a file replaces another": (safe_write.os, "replace", 3),
     "before the test": (ResumableTrainer, "load_model", 1),
-    "before the results are put into the checkpoint": (checkpoint, "add", 1),
-    "before the state is removed": (UnfinishedRun, "remove", 1),
+    "before the results are added to the checkpoint": (checkpoint, "add", 1),
+    "before the state is deleted": (ResumableRun, "remove", 1),
 }
-"""What a process was about to do when it was killed: a function, and which call of it."""
+"""What a process is about to do when it kills itself: a function, and which call of it."""
 
 
 def _die():
@@ -58,7 +60,7 @@ def _die_at(owner, name, call):
 
 
 def _die_writing(number):
-    """With half of the bytes on the disk, in the save of this number."""
+    """In the save of this number, with half of the bytes on the disk."""
     original, calls = torch.save, []
 
     def dying(obj, file):
@@ -73,12 +75,12 @@ def _die_writing(number):
 
 
 def _keep_final_state():
-    """All of the state after the training, in ``final.pt``."""
+    """Write the whole state after the training to ``final.pt``."""
     fit = ResumableTrainer.fit
 
     def keeping(self, *args, **kwargs):
         result = fit(self, *args, **kwargs)
-        state = {"order": self.training_state.order(), **self.training_state.take()}
+        state = {"order": self.saver.state.order(), **self.saver.state.take()}
         torch.save(state, "final.pt")
         return result
 
@@ -94,7 +96,7 @@ def _run(folder, model, settings, moment, save_seconds):
     elif moment is not None:
         _die_at(*MOMENTS[moment])
     if save_seconds is not None:
-        sys.modules["recbole_sigma.training.trainer"].SAVE_SECONDS = save_seconds
+        saving.SAVE_SECONDS = save_seconds
     result = run_recbole_sigma(model, "toy", config_dict=settings)
     Path("result.json").write_text(json.dumps(result))
 
@@ -103,7 +105,7 @@ def start(folder, model, settings, moment=None, save_seconds=None):
     """A process that trains in ``folder``.
 
     Args:
-        moment: when it is to kill itself: one of ``MOMENTS``, or in the middle of which of its saves.
+        moment: when it kills itself: one of ``MOMENTS``, or the number of a save, in the middle of it.
     """
     Path(folder).mkdir(exist_ok=True)
     process = PROCESSES.Process(target=_run, args=(str(folder), model, settings, moment, save_seconds))
@@ -111,32 +113,43 @@ def start(folder, model, settings, moment=None, save_seconds=None):
     return process
 
 
-def _run_on_full_disk(folder, words):
+def _command_line(folder, words, full_after=None):
     os.chdir(folder)
-    sys.stdout = sys.stderr = open("output", "a")
+    sys.stdout = sys.stderr = open("output", "a", buffering=1)
+    if full_after is not None:
+        _fill_disk(full_after)
+    sys.exit(main(words))
+
+
+def _fill_disk(full_after):
+    """Let saves fail after this number of them."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit fail, as on a full disk
     saves, save = [], checkpoint.save
 
     def save_until_full(*args):
         saves.append(1)
-        if len(saves) == 4:
+        if len(saves) > full_after:
             resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
         save(*args)
 
     checkpoint.save = save_until_full
-    sys.exit(main(words))
 
 
-def start_on_full_disk(folder, words):
-    """A process that runs the command line in ``folder``, where the fourth save finds no room."""
+def start_command_line(folder, words, full_after=None):
+    """A process that runs the command line in ``folder``.
+
+    Args:
+        full_after: number of saves after which the disk is full.
+    """
     Path(folder).mkdir(exist_ok=True)
-    process = PROCESSES.Process(target=_run_on_full_disk, args=(str(folder), words))
+    process = PROCESSES.Process(target=_command_line, args=(str(folder), words, full_after))
     process.start()
     return process
 
 
 def _hold(folder, run_id, ready):
-    with UnfinishedRun(folder, run_id, {}):
+    os.setpgid(0, 0)
+    with ResumableRun(folder, run_id, {}):
         if os.fork() == 0:
             time.sleep(TIMEOUT)
             os._exit(0)
@@ -145,29 +158,24 @@ def _hold(folder, run_id, ready):
 
 
 def hold_with_child(folder, run_id):
-    """A process that is at a run and has a child, as one whose data come from workers; both in a group of their own."""
+    """A process that works on a run and has a child, such as a worker that loads data; both in a group of their own."""
     ready = PROCESSES.Event()
-    process = PROCESSES.Process(target=_in_group, args=(_hold, folder, run_id, ready))
+    process = PROCESSES.Process(target=_hold, args=(folder, run_id, ready))
     process.start()
     assert ready.wait(TIMEOUT)
     return process
 
 
-def _in_group(function, *args):
-    os.setpgid(0, 0)
-    function(*args)
-
-
-def _look(folder, run_id):
+def _try_run(folder, run_id):
     try:
-        UnfinishedRun(folder, run_id, {}).__exit__()
+        ResumableRun(folder, run_id, {}).__exit__()
     except ConfigError:
         sys.exit(3)
 
 
-def is_going(folder, run_id):
-    """Whether a run is, in the eyes of another process."""
-    process = PROCESSES.Process(target=_look, args=(folder, run_id))
+def is_in_progress(folder, run_id):
+    """Whether another process sees that the run is in progress."""
+    process = PROCESSES.Process(target=_try_run, args=(folder, run_id))
     process.start()
     process.join(TIMEOUT)
     assert process.exitcode in (0, 3)
@@ -175,7 +183,7 @@ def is_going(folder, run_id):
 
 
 def finish(process, folder):
-    """Wait for a process that is to come to its end."""
+    """Wait for a process that must end without an error."""
     process.join(TIMEOUT)
     if process.exitcode != 0:
         process.kill()
@@ -183,9 +191,9 @@ def finish(process, folder):
 
 
 def outcome(folder):
-    """All that a run left behind, by path of the value, without its name, its times and places."""
+    """Everything that a run left behind, by the path of the value, without its name, its times and paths."""
     folder = Path(folder)
-    path = max((folder / "saved").glob("*.pth"), key=os.path.getmtime)  # one killed after its end begins another
+    path = max((folder / "saved").glob("*.pth"), key=os.path.getmtime)  # a run killed after its end begins another
     everything = {
         "result": json.loads((folder / "result.json").read_text()),
         "checkpoint": checkpoint.load(path),
@@ -199,8 +207,8 @@ def outcome(folder):
 
 
 def leaves(value, path=""):
-    """Paths and values of nested data; arrays and sparse matrices as the tensors that they consist of."""
-    value = checkpoint.to_plain(value)
+    """Paths and values of nested data; arrays and sparse matrices become tensors."""
+    value = to_plain(value)
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, f"{path}/{key}")
@@ -212,7 +220,7 @@ def leaves(value, path=""):
 
 
 def differences(first, second):
-    """Paths of values that are not the same to the bit."""
+    """Paths of values that are not the same to the bit, or are in one of them only."""
     return sorted(
         key
         for key in first.keys() | second.keys()

@@ -2,16 +2,16 @@
 
 import os
 import pickle
-import subprocess
-import sys
+import signal
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
-from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import CheckpointError
+from recbole_sigma.training import checkpoint
+from tests.training.interrupted import PROCESSES, TIMEOUT
 
 
 def state(**parts):
@@ -121,6 +121,16 @@ def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(tmp_path):
         checkpoint.load(tmp_path / "a.pth")
 
 
+def test_a_checkpoint_of_the_version_before_is_read(tmp_path):
+    """Format 2 calls the metadata "catalog"."""
+    metadata = {"users": 3, "items": 4, "digest": "x"}
+    older = {**state(), "format": 2, "catalog": metadata}
+    del older["metadata"]
+    torch.save(older, tmp_path / "a.pth")
+    loaded = checkpoint.load(tmp_path / "a.pth")
+    assert loaded["format"] == checkpoint.FORMAT and loaded["metadata"] == metadata and "catalog" not in loaded
+
+
 def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path):
     torch.save({"format": 1, "model": "M"}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
@@ -145,7 +155,7 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(tmp_path):
 )
 def test_entries_of_another_type_are_refused(tmp_path, part):
     torch.save({"format": checkpoint.FORMAT, **state(), **part}, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match="a.pth is damaged: it has entries of other types"):
+    with pytest.raises(CheckpointError, match="a.pth is damaged: its entries have other types"):
         checkpoint.load(tmp_path / "a.pth")
 
 
@@ -183,7 +193,7 @@ def test_checkpoints_of_another_model_settings_or_catalog_are_refused():
         checkpoint.restore(model, state(), "p", "SIGMA", None)
     with pytest.raises(CheckpointError, match="3 users and 4 items; this data set has 3 users and 5 items"):
         checkpoint.restore(model, state(metadata=catalog), "p", "M", {**catalog, "items": 5, "digest": "y"})
-    with pytest.raises(CheckpointError, match="others of the same number"):
+    with pytest.raises(CheckpointError, match="this data set has the same numbers of other users or items"):
         checkpoint.restore(model, state(metadata=catalog), "p", "M", {**catalog, "digest": "y"})
     with pytest.raises(CheckpointError, match="other settings of M"):
         checkpoint.restore(Model(size=2), state(), "p", "M", None)
@@ -205,20 +215,24 @@ def test_a_failed_save_leaves_the_older_checkpoint_and_nothing_else(tmp_path, mo
     assert os.listdir(tmp_path) == ["a.pth"]
 
 
+def save_and_die(path):
+    def half_of_it(obj, file):
+        file.write(b"half")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = half_of_it
+    checkpoint.save(state(), path)
+
+
 def test_a_process_killed_while_saving_leaves_the_older_checkpoint_whole(tmp_path):
     path = tmp_path / "a.pth"
     checkpoint.save(state(), path)
     before = path.read_bytes()
-    program = (
-        "import os, signal, sys, torch\n"
-        "from recbole_sigma.training import checkpoint\n"
-        "def save(obj, file):\n"
-        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "torch.save = save\n"
-        "checkpoint.save({'model': 'M', 'state_dict': {}}, sys.argv[1])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(path)])
-    assert done.returncode == -9
+    process = PROCESSES.Process(target=save_and_die, args=(str(path),))
+    process.start()
+    process.join(TIMEOUT)
+    assert process.exitcode == -signal.SIGKILL
     assert path.read_bytes() == before
 
 

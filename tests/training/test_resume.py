@@ -1,10 +1,6 @@
-"""A run that was killed and resumed ends as one that was not: parameters, optimizer, random states and results."""
+"""Which interrupted run resumes, and what is refused. Everything in one process; ``test_killed.py`` kills processes."""
 
 import os
-import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,216 +8,20 @@ import pytest
 import torch
 
 from recbole_sigma import run_recbole_sigma
-from recbole_sigma.training import checkpoint
 from recbole_sigma.cli import main
 from recbole_sigma.config import Config
 from recbole_sigma.errors import CheckpointError, ConfigError
-from recbole_sigma.training.interrupt import defer_interrupt
-from recbole_sigma.training.resume import UnfinishedRun, find_unfinished
+from recbole_sigma.training import checkpoint
+from recbole_sigma.training.resume import ResumableRun, find_interrupted
 from recbole_sigma.training.trainer import ResumableTrainer
-from tests.training.interrupted import (
-    MOMENTS,
-    TIMEOUT,
-    differences,
-    finish,
-    hold_with_child,
-    is_going,
-    leaves,
-    outcome,
-    start,
-    start_on_full_disk,
-)
+from tests.training.interrupted import TIMEOUT, start
+from tests.training.test_killed import only_the_checkpoint_is_left, settings
 
-OWN = {
-    "hidden_size": 8,
-    "inner_size": 8,
-    "MAX_ITEM_LIST_LENGTH": 10,
-    "train_batch_size": 7,
-    "epochs": 6,
-    "stopping_step": 2,
-    "learning_rate": 0.02,
-    "topk": [5],
-    "valid_metric": "NDCG@5",
-    "kl_anneal_steps": 20,
-}
-SETTINGS = {"SIGMA": OWN, "SASRecAP": {key: value for key, value in OWN.items() if key != "kl_anneal_steps"}}
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(toy_path, tmp_path_factory):
-    """Outcome and seconds of a run of each model that nothing interrupts."""
-    known = {}
-
-    def of(model):
-        if model not in known:
-            folder = tmp_path_factory.mktemp(model)
-            finish(start(folder, model, settings(toy_path, model)), folder)
-            begin = time.perf_counter()
-            finish(start(folder / "again", model, settings(toy_path, model)), folder / "again")
-            known[model] = outcome(folder), time.perf_counter() - begin
-            assert not differences(known[model][0], outcome(folder / "again"))
-        return known[model]
-
-    return of
-
-
-def settings(toy_path, model="SIGMA", **others):
-    return {"data_path": str(toy_path), **SETTINGS[model], **others}
-
-
-def killed(process):
-    process.join(TIMEOUT)
-    return process.exitcode == -signal.SIGKILL
-
-
-def only_the_checkpoint_is_left(folder):
-    (path,) = (folder / "saved").iterdir()
-    return path.suffix == ".pth"
-
-
-CASES = [("SIGMA", moment) for moment in (*MOMENTS, 1, 2, 5)] + [("SASRecAP", "in a later epoch"), ("SASRecAP", 2)]
-
-
-@pytest.mark.parametrize("model, moment", CASES)
-def test_a_run_killed_at_any_kind_of_moment_is_resumed_to_the_bit(uninterrupted, toy_path, tmp_path, model, moment):
-    """A number stands for the save in the middle of which the process dies."""
-    given = settings(toy_path, model, resume=True)
-    assert killed(start(tmp_path, model, given, moment))
-    finish(start(tmp_path, model, given), tmp_path)
-    assert not differences(uninterrupted(model)[0], outcome(tmp_path))
-    assert only_the_checkpoint_is_left(tmp_path)
-
-
-@pytest.mark.parametrize("model", SETTINGS)
-def test_a_run_goes_on_in_the_middle_of_an_epoch(uninterrupted, toy_path, tmp_path, model):
-    """With a state after every batch, none that was done is computed again."""
-    assert killed(start(tmp_path, model, settings(toy_path, model), "in a later epoch", save_seconds=0))
-    (path,) = (tmp_path / "saved").glob("*.resume")
-    state = checkpoint.load(path, parts={"losses": torch.Tensor})
-    assert state["epoch"] == 1 and len(state["losses"]) == 2
-    finish(start(tmp_path, model, settings(toy_path, model, resume=True)), tmp_path)
-    assert "in epoch 1, after 2 of its batches" in (tmp_path / "output").read_text()
-    assert not differences(uninterrupted(model)[0], outcome(tmp_path))
-
-
-@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
-def test_runs_killed_at_random_moments_end_as_if_nothing_had_been(uninterrupted, toy_path, tmp_path, times):
-    """Of the whole run, start and end included; one that has ended in spite of it is compared, and the next begun.
-
-    Every other process saves its state after each batch, not only at the start of an epoch.
-    """
-    expected, seconds = uninterrupted("SIGMA")
-    given, moments = settings(toy_path, resume=True), random.Random(0)
-    kills, runs, folder = 0, 0, tmp_path / "0"
-    for attempt in range(60):
-        begin = time.perf_counter()
-        process = start(folder, "SIGMA", given, save_seconds=None if attempt % 2 else 0)
-        process.join(moments.uniform(0, seconds) if kills < times else TIMEOUT)
-        process.kill()
-        if killed(process):
-            kills += 1
-            seconds *= 1.1  # the machine may be busier than it was
-            continue
-        assert process.exitcode == 0, (folder / "output").read_text()[-3000:]
-        assert not differences(expected, outcome(folder)), runs
-        seconds = min(seconds, time.perf_counter() - begin)
-        runs += 1
-        if kills >= times:
-            break
-        folder = tmp_path / str(runs)
-    assert kills >= times and runs
-
-
-@pytest.mark.slow
-def test_the_command_line_killed_at_random_moments_twenty_times_ends_as_if_nothing_had_been(toy_path, tmp_path):
-    """Between them SIGKILL reaches processes that import, load, train, save, validate and test."""
-    words = [*PROGRAM, *words_of(toy_path, epochs=40, stopping_step=40)]
-    (tmp_path / "whole").mkdir()
-    begin = time.perf_counter()
-    subprocess.run(words, cwd=tmp_path / "whole", capture_output=True, check=True, timeout=TIMEOUT)
-    seconds = time.perf_counter() - begin
-    (tmp_path / "killed").mkdir()
-    moments, kills = random.Random(0), 0
-    for _ in range(100):
-        process = subprocess.Popen(
-            [*words, "--resume"], cwd=tmp_path / "killed", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            _, error = process.communicate(timeout=moments.uniform(0.2, 0.9) * seconds if kills < 20 else TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-            continue
-        assert process.returncode == 0, error
-        if kills >= 20:
-            break
-    assert kills >= 20
-    expected, found = (newest_checkpoint(tmp_path / name) for name in ("whole", "killed"))
-    assert not differences(expected, found)
-
-
-def test_ctrl_c_ends_after_the_batch_with_130_and_what_to_do(toy_path, tmp_path, monkeypatch):
-    words = words_of(toy_path, epochs=12, stopping_step=12)
-    (tmp_path / "interrupted").mkdir()
-    process = subprocess.Popen(
-        [*PROGRAM, *words],
-        cwd=tmp_path / "interrupted",
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    try:
-        shown = []
-        for line in process.stderr:
-            shown.append(line)
-            if "epoch 2 training" in line:
-                break
-        os.killpg(process.pid, signal.SIGINT)
-        _, rest = process.communicate(timeout=TIMEOUT)
-    finally:
-        process.kill()
-    assert process.returncode == 130, shown
-    assert "Traceback" not in rest
-    assert rest.splitlines()[-1].startswith("interrupted; the same command with --model=SASRecAP --resume continues")
-    run_here([*words, "--resume"], tmp_path / "interrupted", monkeypatch)
-    run_here(words, tmp_path / "whole", monkeypatch)
-    assert only_the_checkpoint_is_left(tmp_path / "interrupted")
-    assert not differences(*(newest_checkpoint(tmp_path / name) for name in ("whole", "interrupted")))
-
-
-PROGRAM = [sys.executable, "-m", "recbole_sigma"]
-
-
-def words_of(toy_path, **others):
-    given = {**settings(toy_path, "SASRecAP"), **others}
-    given.update(topk="[5]")
-    return ["--model=SASRecAP", "--dataset=toy", *(f"--{key}={value}" for key, value in given.items())]
-
-
-def run_here(words, folder, monkeypatch):
-    """The command line in this process, which has imported everything."""
-    folder.mkdir(exist_ok=True)
-    monkeypatch.chdir(folder)
-    assert main(words) == 0
-
-
-def newest_checkpoint(folder):
-    """Of a command line's run: parameters, settings, history and results."""
-    path = max((folder / "saved").glob("*.pth"), key=os.path.getmtime)
-    saved = checkpoint.load(path)
-    for name in ("run_id", "resume"):
-        del saved["config"][name]
-    return {key: value for key, value in leaves(saved) if not key.endswith("/seconds")}
-
-
-# In one process ----------------------------------------------------------------------------------------------------
+RUN = "SASRecAP-toy-20260101-000000-aaaaaaaa"
 
 
 class Killed(BaseException):
-    """In the place of a signal, where it is about the files and not the process."""
+    """In place of a signal, for tests of files and not of processes."""
 
 
 @pytest.fixture
@@ -229,15 +29,15 @@ def stopped(toy_path, tmp_path, monkeypatch):
     """Run SASRecAP until the second validation, and leave the state of its second epoch."""
     monkeypatch.chdir(tmp_path)
 
-    def stop(error=Killed, **others):
+    def stop(**others):
         validate = ResumableTrainer._valid_epoch
 
         def stops(self, *args, **kwargs):
             if self.epoch == 1:
-                raise error
+                raise Killed
             return validate(self, *args, **kwargs)
 
-        with monkeypatch.context() as patch, pytest.raises(error):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(ResumableTrainer, "_valid_epoch", stops)
             run_recbole_sigma("SASRecAP", "toy", config_dict=settings(toy_path, "SASRecAP", **others))
         return max((tmp_path / "saved").glob("*.resume"), key=os.path.getmtime)
@@ -253,23 +53,26 @@ def resume(toy_path):
     return resume
 
 
-def test_a_resumed_run_keeps_its_name_log_and_history(stopped, resume):
+def test_a_resumed_run_keeps_its_name_log_and_history(stopped, resume, monkeypatch):
+    """Another number of threads, which may change the last digits, gives a warning."""
     path = stopped()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
     result = resume(show_progress=True, state="WARNING")
     assert path.stem in result["checkpoint"] and path.stem in result["log"]
     history = checkpoint.load(result["checkpoint"])["history"]
     assert [epoch["epoch"] for epoch in history] == list(range(len(history))) and result["epochs"] == len(history)
     text = open(result["log"]).read()
     assert "epoch 0 training" in text and text.count("'resume': ") == 0
+    assert "resumes with recbole_sigma" in text and "threads 99" in text
 
 
-def test_without_an_unfinished_run_a_new_one_begins(resume, tmp_path, monkeypatch):
+def test_without_an_interrupted_run_a_new_one_begins(resume, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = resume()
-    assert "saved has no unfinished run to resume: begin with the first epoch" in open(result["log"]).read()
+    assert "saved has no interrupted run to resume: begin with the first epoch" in open(result["log"]).read()
 
 
-def test_runs_of_other_settings_are_not_continued_and_the_settings_are_named(stopped, resume, tmp_path):
+def test_runs_of_other_settings_are_not_resumed_and_the_settings_are_named(stopped, resume, tmp_path):
     path = stopped()
     with pytest.raises(ConfigError, match=r"hidden_size = 8 \(here 16\), learning_rate = 0.02 \(here 0.01\)") as error:
         resume(hidden_size=16, learning_rate=0.01)
@@ -280,14 +83,7 @@ def test_runs_of_other_settings_are_not_continued_and_the_settings_are_named(sto
     assert not path.exists()
 
 
-def test_the_newest_of_several_unfinished_runs_is_continued(stopped, resume):
-    first, second = stopped(), stopped()
-    os.utime(first, (1, 1))
-    assert second.stem in resume()["checkpoint"]
-    assert first.stem in resume()["checkpoint"]
-
-
-def test_a_run_that_is_going_is_not_continued_a_second_time(toy_path, tmp_path, monkeypatch):
+def test_a_run_in_progress_is_not_resumed_a_second_time(toy_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = settings(toy_path, "SASRecAP", epochs=3000, stopping_step=3000)
     process = start(tmp_path, "SASRecAP", given)
@@ -298,19 +94,16 @@ def test_a_run_that_is_going_is_not_continued_a_second_time(toy_path, tmp_path, 
             time.sleep(0.05)
         (path,) = tmp_path.glob("saved/*.resume")
         config = Config("SASRecAP", "toy", config_dict=given)
-        with pytest.raises(ConfigError, match=f"the run {path.stem} is still going"):
-            find_unfinished(config)
-        with pytest.raises(ConfigError, match="still going"):
-            UnfinishedRun(tmp_path / "saved", path.stem, {})
+        with pytest.raises(ConfigError, match=f"the run {path.stem} is still in progress"):
+            find_interrupted(config)
+        with pytest.raises(ConfigError, match="still in progress"):
+            ResumableRun(tmp_path / "saved", path.stem, {})
         others = Config("SASRecAP", "toy", config_dict={**given, "hidden_size": 16})
-        assert find_unfinished(others) is None  # as in a grid whose runs go side by side
+        assert find_interrupted(others) is None  # as in a grid of runs at the same time
     finally:
         process.kill()
         process.join(TIMEOUT)
-    assert find_unfinished(config) == path.stem
-
-
-RUN = "SASRecAP-toy-20260101-000000-aaaaaaaa"
+    assert find_interrupted(config) == path.stem
 
 
 @pytest.fixture
@@ -318,43 +111,42 @@ def config(toy_path, tmp_path):
     return Config("SASRecAP", "toy", config_dict={**settings(toy_path, "SASRecAP"), "checkpoint_dir": str(tmp_path)})
 
 
+def save_a_state(run):
+    losses = {"step_losses": torch.zeros(0, 1), "loss_terms": {}}
+    run.save({"data": "", "epoch": 0, "random": {}, "bookkeeping": {}, **losses})
+
+
 @pytest.fixture
 def begun(config):
-    """A run that this process is at and that has saved a state."""
-    with UnfinishedRun(config["checkpoint_dir"], RUN, config.plain_dict()) as run:
-        run.save({"data": "", "epoch": 0, "random": {}, "bookkeeping": {}})
+    """A run that this process works on and whose state it has saved."""
+    with ResumableRun(config["checkpoint_dir"], RUN, config.plain_dict()) as run:
+        save_a_state(run)
         yield run
 
 
-def test_a_run_is_going_for_its_own_process_too_which_may_look_without_letting_go_of_it(begun, config):
-    """As threads and cells of a notebook do."""
+def test_a_run_is_in_progress_for_its_own_process_too(begun, config):
     for _ in range(2):
-        with pytest.raises(ConfigError, match=f"the run {RUN} is still going"):
-            find_unfinished(config)
-        with pytest.raises(ConfigError, match="still going"):
-            UnfinishedRun(begun.folder, RUN, {})
-        assert is_going(begun.folder, RUN)
+        with pytest.raises(ConfigError, match=f"the run {RUN} is still in progress"):
+            find_interrupted(config)
+        with pytest.raises(ConfigError, match="still in progress"):
+            ResumableRun(begun.folder, RUN, {})
     begun.__exit__()
-    assert not is_going(begun.folder, RUN)
-    assert find_unfinished(config) == RUN
+    assert find_interrupted(config) == RUN
 
 
-def test_a_run_that_was_killed_is_not_kept_going_by_its_children(begun, config):
+def test_the_newest_of_several_interrupted_runs_is_resumed(begun, config):
     begun.__exit__()
-    process = hold_with_child(begun.folder, RUN)
-    try:
-        with pytest.raises(ConfigError, match="still going"):
-            find_unfinished(config)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join(TIMEOUT)
-        os.killpg(process.pid, 0)  # the child lives
-        assert find_unfinished(config) == RUN
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
+    other = RUN.replace("a" * 8, "b" * 8)
+    with ResumableRun(begun.folder, other, config.plain_dict()) as run:
+        save_a_state(run)
+    os.utime(begun.path, (1, 1))
+    assert find_interrupted(config) == other
+    os.utime(run.path, (0, 0))
+    assert find_interrupted(config) == RUN
 
 
-@pytest.mark.parametrize("moment", ["before its time is read", "before it is read", "before its lock is looked at"])
-def test_a_run_that_ends_while_it_is_looked_at_is_not_there(begun, config, monkeypatch, moment):
+@pytest.mark.parametrize("moment", ["before its time is read", "before it is read", "before its lock is tested"])
+def test_a_run_that_ends_during_the_search_is_not_found(begun, config, monkeypatch, moment):
     begun.__exit__()
     owner, name = (Path, "glob") if moment == "before its time is read" else (checkpoint, "load")
     original = getattr(owner, name)
@@ -365,41 +157,42 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_there(begun, config, monke
         result = original(*args, **given)
         if name == "glob":
             result = list(result)
-        if begun.path in result or moment == "before its lock is looked at":
+        if begun.path in result or moment == "before its lock is tested":
             begun.remove()
         return result
 
     monkeypatch.setattr(owner, name, ends)
-    assert find_unfinished(config) is None
+    assert find_interrupted(config) is None
 
 
-def test_a_damaged_state_of_another_data_set_whose_name_begins_alike_is_not_looked_at(begun, config):
+def test_a_damaged_state_of_another_data_set_whose_name_begins_alike_is_ignored(begun, config):
     begun.__exit__()
     (begun.folder / "SASRecAP-toy-store-20260101-000000-bbbbbbbb.resume").write_bytes(b"half")
     (begun.folder / "SASRecAP-toy-store-20260101-000000-bbbbbbbb.lock").touch()
     (begun.folder / "SASRecAP-toy-store-20260101-000000-cccccccc.lock").touch()
-    assert find_unfinished(config) == RUN
+    assert find_interrupted(config) == RUN
     assert len(list(begun.folder.glob("*-store-*"))) == 3
     (begun.folder / "SASRecAP-toy-20260101-000000-dddddddd.resume").write_bytes(b"half")
     with pytest.raises(CheckpointError, match="SASRecAP-toy-20260101-000000-dddddddd.resume cannot be read"):
-        find_unfinished(config)
+        find_interrupted(config)
 
 
-def test_a_lock_that_another_process_removed_before_it_was_taken_is_taken_again(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-    lockf, path = fcntl.lockf, tmp_path / f"{RUN}.lock"
+def test_the_state_of_an_older_version_is_refused_with_what_to_do(begun, config):
+    """Version 2 had the entry "losses" in place of "step_losses"."""
+    begun.__exit__()
+    state = torch.load(begun.path, weights_only=True)
+    for name in ("step_losses", "loss_terms"):
+        del state[name]
+    torch.save({**state, "format": 2, "losses": torch.zeros(0)}, begun.path)
+    problem = "is not a checkpoint of this version of recbole_sigma"
+    remedy = f"Resume the run with the version of recbole_sigma that began it, or delete {begun.path}"
+    for look in (lambda: find_interrupted(config), begun.load):
+        with pytest.raises(CheckpointError, match=problem) as error:
+            look()
+        assert remedy in str(error.value)
 
-    def removed_before(*args):
-        monkeypatch.setattr(fcntl, "lockf", lockf)
-        path.unlink()
-        return lockf(*args)
 
-    monkeypatch.setattr(fcntl, "lockf", removed_before)
-    with UnfinishedRun(tmp_path, RUN, {}):
-        assert is_going(tmp_path, RUN)
-
-
-def test_no_file_is_removed_while_it_is_open(begun, config, monkeypatch):
+def test_no_file_is_deleted_while_it_is_open(begun, config, monkeypatch):
     """Windows refuses it."""
     unlink, descriptors = Path.unlink, Path("/dev/fd")
 
@@ -417,7 +210,7 @@ def test_no_file_is_removed_while_it_is_open(begun, config, monkeypatch):
     assert not list(begun.folder.iterdir())
 
 
-def test_what_killed_processes_left_half_written_is_removed(stopped, resume, tmp_path):
+def test_incomplete_files_of_killed_processes_are_deleted(stopped, resume, tmp_path):
     path = stopped()
     for name in (f".{path.stem}.pth.abc", f".{path.stem}.resume.xyz", f".{RUN}.resume.uvw"):
         (path.parent / name).write_bytes(b"half")
@@ -426,46 +219,41 @@ def test_what_killed_processes_left_half_written_is_removed(stopped, resume, tmp
     assert only_the_checkpoint_is_left(tmp_path)
 
 
-def test_a_run_whose_best_checkpoint_is_gone_or_damaged_is_refused(stopped, resume):
+def test_other_data_or_a_damaged_file_is_refused_and_what_is_restored_resumes(stopped, resume, toy_path, tmp_path):
     path = stopped()
     best = path.with_suffix(".pth")
-    content = best.read_bytes()
+    content, state = best.read_bytes(), path.read_bytes()
     best.write_bytes(content[:1000])
     with pytest.raises(CheckpointError, match="truncated"):
         resume()
     best.unlink()
     with pytest.raises(
-        CheckpointError, match=rf"{best.name} does not exist. It was the best one of {path.stem} so far"
+        CheckpointError, match=rf"{best.name} does not exist. It was the best checkpoint of {path.stem} so far"
     ):
         resume()
     best.write_bytes(content)
+    path.write_bytes(state[:1000])
+    with pytest.raises(CheckpointError, match=f"{path.name} cannot be read"):
+        resume()
+    path.write_bytes(state)
+    with pytest.raises(CheckpointError, match=f"the interactions are not those that {path.stem} was trained on"):
+        resume(data_path=str(with_other_interactions(toy_path, tmp_path / "data")))
     assert resume()["epochs"] > 1
 
 
-def test_a_damaged_state_is_refused(stopped, resume):
-    path = stopped()
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=f"{path.name} cannot be read"):
-        resume()
-
-
-def test_other_interactions_of_the_same_users_and_items_are_refused(stopped, resume, toy_path, tmp_path):
-    stopped()
+def with_other_interactions(toy_path, folder):
+    """A data set of the same users and items, two of whose interactions have other times."""
     header, *lines = (toy_path / "toy" / "toy.inter").read_text().splitlines()
     first, second = lines[:2]
     lines[:2] = ["\t".join([*first.split("\t")[:2], "1"]), "\t".join([*second.split("\t")[:2], "0"])]
-    (tmp_path / "data" / "toy").mkdir(parents=True)
-    (tmp_path / "data" / "toy" / "toy.inter").write_text("\n".join([header, *lines]) + "\n")
-    with pytest.raises(
-        CheckpointError, match="the interactions are no longer those that SASRecAP-toy-.* was trained on"
-    ):
-        resume(data_path=str(tmp_path / "data"))
-    assert resume()["epochs"] > 1
+    (folder / "toy").mkdir(parents=True)
+    (folder / "toy" / "toy.inter").write_text("\n".join([header, *lines]) + "\n")
+    return folder
 
 
 def test_without_saving_or_beside_a_checkpoint_resuming_is_refused(toy_path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="resume is for the training of runs that are saved"):
+    with pytest.raises(ConfigError, match="resume is for training that is saved"):
         run_recbole_sigma("SASRecAP", "toy", config_dict=settings(toy_path, "SASRecAP", resume=True), saved=False)
     common = ["--dataset=toy", f"--data_path={toy_path}", "--resume"]
     assert main(["--model=SIGMA", "--checkpoint=a.pth", *common]) == 2
@@ -476,53 +264,5 @@ def test_without_saving_or_beside_a_checkpoint_resuming_is_refused(toy_path, tmp
 
 def test_without_saving_no_state_is_written(toy_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(UnfinishedRun, "save", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr(ResumableRun, "save", lambda *_: pytest.fail("written"))
     run_recbole_sigma("SASRecAP", "toy", config_dict=settings(toy_path, "SASRecAP"), saved=False)
-
-
-def test_a_disk_that_is_full_keeps_the_last_state_and_the_run_goes_on_once_there_is_room(
-    toy_path, tmp_path, monkeypatch
-):
-    words = words_of(toy_path, epochs=3)
-    full, room = tmp_path / "full", tmp_path / "room"
-    process = start_on_full_disk(full, words)
-    process.join(TIMEOUT)
-    (shown,) = (full / "output").read_text().splitlines()[-1:]
-    assert process.exitcode == 2, shown
-    assert "cannot be written" in shown and "Traceback" not in shown
-    assert {path.suffix for path in (full / "saved").iterdir()} == {".pth", ".resume", ".lock"}
-    run_here([*words, "--resume"], full, monkeypatch)
-    run_here(words, room, monkeypatch)
-    assert not differences(newest_checkpoint(full), newest_checkpoint(room))
-
-
-def test_a_first_ctrl_c_waits_and_a_second_one_does_not():
-    with pytest.raises(KeyboardInterrupt):
-        with defer_interrupt() as interruption:
-            signal.raise_signal(signal.SIGINT)
-            assert interruption.pressed
-    reached = []
-    with pytest.raises(KeyboardInterrupt):
-        with defer_interrupt():
-            signal.raise_signal(signal.SIGINT)
-            reached.append(1)
-            signal.raise_signal(signal.SIGINT)
-            reached.append(2)
-    assert reached == [1]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_handlers_of_others_are_left_alone():
-    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with defer_interrupt() as interruption:
-            signal.raise_signal(signal.SIGINT)
-        assert not interruption.pressed and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, mine)
-
-
-def test_another_number_of_threads_is_warned_of(stopped, resume, monkeypatch):
-    stopped()
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
-    assert "goes on with recbole_sigma" in open(resume()["log"]).read()
