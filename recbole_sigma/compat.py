@@ -14,7 +14,6 @@ import warnings
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 
 import numpy as np
@@ -23,17 +22,8 @@ import recbole
 import torch
 from scipy import sparse
 
-_REPAIRS: dict = defaultdict(list)  # module name -> its repairs, in the order of this file
+_REPAIRS: dict = defaultdict(list)  # name of a module: its repairs, in the order of this file
 _DONE = "_recbole_sigma_repairs"  # where a repaired module keeps the names of what was applied
-
-
-def apply():
-    """Repair the RecBole modules imported so far now, and the others as soon as they are imported."""
-    sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != __name__]
-    sys.meta_path.insert(0, _Finder())
-    for name in _REPAIRS:
-        if name in sys.modules and not hasattr(sys.modules[name], _DONE):
-            _mend(sys.modules[name], _due(name))
 
 
 def repair(*modules, needed=lambda: True, during=None):
@@ -52,39 +42,33 @@ def repair(*modules, needed=lambda: True, during=None):
     return register
 
 
+def repair_loaded():
+    """Repair the RecBole modules that were imported before the plugin."""
+    for name in _REPAIRS:
+        if name in sys.modules and not hasattr(sys.modules[name], _DONE):
+            _mend(sys.modules[name], _due(name))
+
+
+def execute(module, run):
+    """Run the code of a RecBole module by ``run(module)``, and the repairs of the module after it."""
+    due = _due(module.__name__)
+    with ExitStack() as stack:
+        for function in due:
+            if function.during is not None:
+                stack.enter_context(function.during())
+        run(module)
+        _mend(module, due)
+
+
 def _due(name):
-    return [function for function in _REPAIRS[name] if function.needed()]
+    return [function for function in _REPAIRS.get(name, ()) if function.needed()]
 
 
 def _mend(module, due):
     for function in due:
         function(module)
-    setattr(module, _DONE, tuple(function.__name__ for function in due))
-
-
-class _Finder(MetaPathFinder):
-    """Answers for the modules that have repairs, and mends each of them right after its own code ran."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name not in _REPAIRS:
-            return None
-        others = (f for f in sys.meta_path if f is not self and hasattr(f, "find_spec"))
-        spec = next(filter(None, (f.find_spec(name, path, target) for f in others)), None)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            due = _due(module.__name__)
-            with ExitStack() as stack:
-                for function in due:
-                    if function.during is not None:
-                        stack.enter_context(function.during())
-                execute(module)
-                _mend(module, due)
-
-        spec.loader.exec_module = exec_module  # on this one loader: it keeps its type, source and cache
-        return spec
+    if module.__name__ in _REPAIRS:
+        setattr(module, _DONE, tuple(function.__name__ for function in due))
 
 
 class _Overlay(types.ModuleType):

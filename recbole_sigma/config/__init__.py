@@ -4,7 +4,20 @@ From low to high: RecBole's own files, ``properties/overall.yaml``, ``properties
 ``dataset_configs/<dataset>.yaml``, the user's files in order, ``config_dict``, the command line.
 """
 
-from recbole_sigma.config.config import Config
-from recbole_sigma.config.keys import find_model, known_datasets, known_keys, known_models, model_keys
+from typing import TYPE_CHECKING
 
-__all__ = ["Config", "find_model", "known_datasets", "known_keys", "known_models", "model_keys"]
+from recbole_sigma.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from recbole_sigma.config.config import Config
+    from recbole_sigma.config.datasets import known_datasets
+    from recbole_sigma.config.keys import find_model, known_keys, known_models, model_keys
+
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "config": ("Config",),
+        "datasets": ("known_datasets",),
+        "keys": ("find_model", "known_keys", "known_models", "model_keys"),
+    },
+)

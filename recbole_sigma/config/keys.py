@@ -1,4 +1,4 @@
-"""What there is: models, data sets, and the keys that each model understands."""
+"""What there is: models, and the keys that each model understands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recbole.utils import (
     training_arguments,
 )
 
-from recbole_sigma.defaults import next_item_defaults, own_folder, read_own, read_yaml
+from recbole_sigma.defaults import next_item_defaults, read_own, read_yaml
 from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
 from recbole_sigma.model.base import NextItemRecommender
 from recbole_sigma.model.registry import MODELS
@@ -151,13 +151,3 @@ def owners(key: Any) -> str:
         or key in read_yaml(_RECBOLE / "properties" / "model" / f"{name}.yaml")
     ]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more models" if len(names) > 3 else "")
-
-
-@cache
-def known_datasets() -> frozenset[str]:
-    """Names of the data sets that RecBole downloads or the plugin has settings for."""
-    downloads = read_yaml(_RECBOLE / "properties" / "dataset" / "url.yaml")
-    own = (
-        path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml")
-    )
-    return frozenset({*downloads, *own})
