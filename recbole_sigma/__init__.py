@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 import_hook.install({"recbole.evaluator.register": "recbole_sigma.evaluation.diversity"})
 
-__all__, __getattr__, __dir__ = lazy_names(
+__all__ = ["Config", "Recommender", "__version__", "compare_models", "load", "run_recbole_sigma"]
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "comparison": ("compare_models",),
         "config": ("Config",),
         "quick_start": ("run_recbole_sigma",),
         "recommend": ("Recommender", "load"),
-        "version": ("__version__",),
     },
 )

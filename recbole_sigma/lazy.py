@@ -10,8 +10,8 @@ from typing import Any
 
 def lazy_names(
     package: str, modules: Mapping[str, tuple[str, ...]]
-) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
-    """``__all__``, ``__getattr__`` and ``__dir__`` of a package.
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package.
 
     Submodules are attributes of the package too, whether they are imported already or not.
 
@@ -38,4 +38,4 @@ def lazy_names(
     def __dir__() -> list[str]:
         return sorted({*vars(sys.modules[package]), *module_of})
 
-    return sorted(module_of), __getattr__, __dir__
+    return __getattr__, __dir__

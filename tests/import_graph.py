@@ -64,9 +64,7 @@ def circles(graph: Graph) -> list[list[str]]:
     """Groups of modules each of which imports all the others, directly or not, and modules that import themselves."""
     reached = {name: _reachable(name, graph) for name in graph}
     groups = {
-        frozenset(other for other in reached[name] if name in reached[other])
-        for name in graph
-        if name in reached[name]
+        frozenset(other for other in reached[name] if name in reached[other]) for name in graph if name in reached[name]
     }
     return sorted(map(sorted, groups))
 
@@ -94,10 +92,7 @@ def layer_of(module: str) -> int:
 def upward(graph: Graph) -> list[tuple[str, str]]:
     """The pairs of a module and one that it imports from a higher layer."""
     return sorted(
-        (name, imported)
-        for name, found in graph.items()
-        for imported in found
-        if layer_of(imported) < layer_of(name)
+        (name, imported) for name, found in graph.items() for imported in found if layer_of(imported) < layer_of(name)
     )
 
 

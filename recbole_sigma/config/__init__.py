@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from recbole_sigma.config.datasets import known_datasets
     from recbole_sigma.config.keys import find_model, known_keys, known_models, model_keys
 
-__all__, __getattr__, __dir__ = lazy_names(
+__all__ = ["Config", "find_model", "known_datasets", "known_keys", "known_models", "model_keys"]
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "config": ("Config",),

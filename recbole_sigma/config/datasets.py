@@ -14,5 +14,7 @@ from recbole_sigma.defaults import own_folder, read_yaml
 def known_datasets() -> frozenset[str]:
     """Names of the data sets that RecBole downloads or the plugin has settings for."""
     downloads = read_yaml(Path(recbole.__file__).parent / "properties" / "dataset" / "url.yaml")
-    own = (path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml"))
+    own = (
+        path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml")
+    )
     return frozenset({*downloads, *own})

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from recbole_sigma.data.metadata import DescribedDataset, data_fingerprint, describe, identify
     from recbole_sigma.data.splits import create_loaders
 
-__all__, __getattr__, __dir__ = lazy_names(
+__all__ = ["DescribedDataset", "create_dataset", "data_fingerprint", "describe", "identify", "prepare_data"]
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "dataset": ("create_dataset",),

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from recbole_sigma.evaluation.full_sort import rank_catalog
     from recbole_sigma.evaluation.ranking import Ranked, top_items
 
-__all__, __getattr__, __dir__ = lazy_names(
+__all__ = ["Diversity", "Ranked", "RankedItems", "TopItemsCollector", "rank_catalog", "top_items"]
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "collector": ("RankedItems", "TopItemsCollector"),

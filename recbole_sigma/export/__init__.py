@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from recbole_sigma.export.names import FORMATS
     from recbole_sigma.export.weights import load_weights
 
-__all__, __getattr__, __dir__ = lazy_names(
+__all__ = ["Export", "FORMATS", "export_checkpoint", "load_weights"]
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "exporting": ("Export", "export_checkpoint"),
