@@ -146,7 +146,7 @@ def numpy_aliases_of_config(module):
 )
 def numpy_aliases(module):
     """data/interaction.py:31, data/dataset/dataset.py:652, evaluator/metrics.py:90, trainer/hyper_tuning.py:386:
-    they use ``np.float`` and ``np.str``, which Config used to add to NumPy. (NumPy 2 has ``np.long`` and ``np.bool``
+    these read ``np.float`` and ``np.str``, which Config used to add to NumPy. (NumPy 2 has ``np.long`` and ``np.bool``
     again, which the layers and metrics use.)"""
     _overlay(module, "np", float=float, str=str)
 

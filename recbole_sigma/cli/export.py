@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from recbole_sigma.cli.arguments import add_checkpoint
+from recbole_sigma.cli.garbage import without_garbage_collection
 from recbole_sigma.export.names import FORMATS
 
 EPILOG = """\
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from recbole_sigma.export import export_checkpoint
+    with without_garbage_collection():
+        from recbole_sigma.export import export_checkpoint
 
     result = export_checkpoint(
         options.checkpoint, options.format, options.output, scores=options.scores, overwrite=options.overwrite

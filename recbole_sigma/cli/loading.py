@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from recbole_sigma.cli.garbage import without_garbage_collection
 
 if TYPE_CHECKING:
     from recbole_sigma.recommend import Recommender
@@ -24,22 +23,3 @@ def load_named(options: argparse.Namespace) -> Recommender:
         state = recommender.state
         print(f"{state['model']} of {state['config'].get('dataset')}: {recommender.path}", file=sys.stderr)
     return recommender
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """First imports inside take a third less time, and the garbage collector never looks at what they created.
-
-    PyTorch and pandas create hundreds of thousands of objects that live as long as the process; while they are
-    imported, the collector would search all of them for garbage several times. If PyTorch is loaded already, nothing
-    happens.
-    """
-    if "torch" in sys.modules:
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from recbole_sigma.cli.garbage import without_garbage_collection
+
 USAGE = """\
 recbole-sigma --model=SIGMA --dataset=ml-100k [--key=value ...]
        recbole-sigma --model=SIGMA,SASRec,BPR --dataset=amazon-beauty --data_path=dataset
@@ -22,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from recbole.utils import ModelType
+    with without_garbage_collection():
+        from recbole.utils import ModelType
 
-    from recbole_sigma.comparison import compare_models, table
-    from recbole_sigma.config import Config
-    from recbole_sigma.quick_start import run as run_model
+        from recbole_sigma.comparison import compare_models, table
+        from recbole_sigma.config import Config
+        from recbole_sigma.quick_start import run as run_model
 
     files = options.config_files.split()
     if "," in (options.model or ""):
