@@ -13,7 +13,7 @@ LAYERS = [
     {"cli", "__main__", "__init__"},
     {"report", "export", "serve", "tune", "comparison"},
     {"quick_start", "recommend"},
-    {"training"},
+    {"training", "checkpoint"},
     {"evaluation"},
     {"data"},
     {"config"},
@@ -21,8 +21,8 @@ LAYERS = [
     {"layers"},
     {"losses", "ops"},
     {
-        *("compat", "defaults", "errors", "extras", "import_hook", "lazy", "precision", "processes", "rules"),
-        *("safe_write", "version"),
+        *("compat", "defaults", "deprecation", "errors", "extras", "import_hook", "lazy", "precision", "processes"),
+        *("rules", "safe_write", "settings", "version"),
     },
 ]
 """Files and folders of the plugin from top to bottom; each imports from lower layers, or from its own."""

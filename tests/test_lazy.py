@@ -45,7 +45,7 @@ for package, name in {names}:
 def test_modules_are_attributes_of_the_package_that_is_imported():
     program = """
 import recbole_sigma
-recbole_sigma.errors.RequestError, recbole_sigma.quick_start.prepare, recbole_sigma.data.tables.read_table
+recbole_sigma.errors.RequestError, recbole_sigma.quick_start.build_run, recbole_sigma.data.tables.read_table
 assert not hasattr(recbole_sigma, "no_such_module")
 try:
     recbole_sigma.data.no_such_name

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from recbole_sigma.deprecation import renamed
 from recbole_sigma.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -9,8 +10,8 @@ if TYPE_CHECKING:
     from recbole_sigma.data.metadata import DescribedDataset, data_fingerprint, describe, identify
     from recbole_sigma.data.splits import create_loaders
 
-__all__ = ["DescribedDataset", "create_dataset", "data_fingerprint", "describe", "identify", "prepare_data"]
-__getattr__, __dir__ = lazy_names(
+__all__ = ["DescribedDataset", "create_dataset", "create_loaders", "data_fingerprint", "describe", "identify"]
+_find, __dir__ = lazy_names(
     __name__,
     {
         "dataset": ("create_dataset",),
@@ -18,3 +19,4 @@ __getattr__, __dir__ = lazy_names(
         "splits": ("create_loaders",),
     },
 )
+__getattr__ = renamed(__name__, {"prepare_data": "recbole_sigma.data:create_loaders"}, _find)
