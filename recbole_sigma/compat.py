@@ -1,9 +1,10 @@
-"""What RecBole 1.2.x needs to run on current numpy, pandas, scipy and torch, and nothing else.
+"""Repairs that RecBole 1.2.x needs to run, and to be right, on current NumPy, pandas, SciPy and PyTorch.
 
-One function per fault; each names the upstream file and line (of RecBole 1.2.1) and what breaks there, and is
-applied only where the versions at hand need it. Nothing but RecBole's own names is touched: where RecBole uses
-something that a library dropped, the RecBole module sees that library through an overlay, a module that answers a
-few names itself and passes on the rest. Repairs of modules that are not imported yet wait for their import.
+There is one function per fault. Its docstring names the file and line in RecBole 1.2.1 and says what breaks there. A
+repair is applied only if the installed versions have the fault. Repairs change RecBole's own names only: if RecBole
+uses something that a library has removed, the module of RecBole gets an overlay of that library, a module that defines
+a few names itself and takes all others from the library. ``import_hook`` applies the repairs of a module right after
+the module is imported.
 """
 
 import builtins
@@ -14,7 +15,6 @@ import warnings
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 
 import numpy as np
@@ -23,24 +23,16 @@ import recbole
 import torch
 from scipy import sparse
 
-_REPAIRS: dict = defaultdict(list)  # module name -> its repairs, in the order of this file
-_DONE = "_recbole_sigma_repairs"  # where a repaired module keeps the names of what was applied
-
-
-def apply():
-    """Repair the RecBole modules imported so far now, and the others as soon as they are imported."""
-    sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != __name__]
-    sys.meta_path.insert(0, _Finder())
-    for name in _REPAIRS:
-        if name in sys.modules and not hasattr(sys.modules[name], _DONE):
-            _mend(sys.modules[name], _due(name))
+_REPAIRS: dict = defaultdict(list)  # name of a module: its repairs, in the order of this file
+_DONE = "_recbole_sigma_repairs"  # attribute of a repaired module: the names of the repairs that were applied
 
 
 def repair(*modules, needed=lambda: True, during=None):
-    """Register a function of a module as the repair of these modules, each named by its path below ``recbole``.
+    """Decorator: the function, which takes a module, repairs these modules, named by their paths below ``recbole``.
 
-    ``needed`` says whether the versions at hand have the fault; ``during`` makes a context in which the module's
-    own code is to run, and its repairs after it.
+    Args:
+        needed: whether the installed versions have the fault.
+        during: makes a context in which the module's own code and then its repairs run.
     """
 
     def register(function):
@@ -52,43 +44,37 @@ def repair(*modules, needed=lambda: True, during=None):
     return register
 
 
+def repair_loaded():
+    """Repair the RecBole modules that were imported before the plugin."""
+    for name in _REPAIRS:
+        if name in sys.modules and not hasattr(sys.modules[name], _DONE):
+            _mend(sys.modules[name], _due(name))
+
+
+def execute(module, run):
+    """Run the code of a RecBole module by ``run(module)``, and the repairs of the module after it."""
+    due = _due(module.__name__)
+    with ExitStack() as stack:
+        for function in due:
+            if function.during is not None:
+                stack.enter_context(function.during())
+        run(module)
+        _mend(module, due)
+
+
 def _due(name):
-    return [function for function in _REPAIRS[name] if function.needed()]
+    return [function for function in _REPAIRS.get(name, ()) if function.needed()]
 
 
 def _mend(module, due):
     for function in due:
         function(module)
-    setattr(module, _DONE, tuple(function.__name__ for function in due))
-
-
-class _Finder(MetaPathFinder):
-    """Answers for the modules that have repairs, and mends each of them right after its own code ran."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name not in _REPAIRS:
-            return None
-        others = (f for f in sys.meta_path if f is not self and hasattr(f, "find_spec"))
-        spec = next(filter(None, (f.find_spec(name, path, target) for f in others)), None)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            due = _due(module.__name__)
-            with ExitStack() as stack:
-                for function in due:
-                    if function.during is not None:
-                        stack.enter_context(function.during())
-                execute(module)
-                _mend(module, due)
-
-        spec.loader.exec_module = exec_module  # on this one loader: it keeps its type, source and cache
-        return spec
+    if module.__name__ in _REPAIRS:
+        setattr(module, _DONE, tuple(function.__name__ for function in due))
 
 
 class _Overlay(types.ModuleType):
-    """A module seen with some names of one's own; every other name comes, live, from the module itself."""
+    """A module with a few names of its own; all other names are looked up in the real module when they are used."""
 
     def __init__(self, real, **names):
         super().__init__(real.__name__, real.__doc__)
@@ -99,12 +85,12 @@ class _Overlay(types.ModuleType):
 
 
 def _overlay(module, name, **names):
-    """Let ``module`` see the library that it calls ``name`` with these names of one's own."""
+    """Replace the library that ``module`` calls ``name`` by an overlay with these names."""
     setattr(module, name, _Overlay(getattr(module, name), **names))
 
 
 def _around(owner, name):
-    """Decorator: the function replaces ``owner.name`` and gets the original as its first argument."""
+    """Decorator: the function replaces ``owner.name`` and gets the original function as its first argument."""
     original = getattr(owner, name)
 
     def replace(function):
@@ -119,7 +105,7 @@ def _around(owner, name):
 
 @contextmanager
 def _stand_in(name, **names):
-    """While inside, ``import name`` finds a module of these names; afterwards no trace of it is left."""
+    """Inside, ``import name`` finds a module with these names; at the end it is removed again."""
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__dict__.update(names)
     try:
@@ -149,7 +135,8 @@ def _numpy_lacks_aliases():
 
 @repair("config.configurator", needed=_numpy_lacks_aliases)
 def numpy_aliases_of_config(module):
-    """config/configurator.py:628: every Config sets ``np.float = np.float_`` and more, of which numpy 2 has neither."""
+    """config/configurator.py:628: every Config sets ``np.float = np.float_`` and similar names; NumPy 2 has no
+    ``np.float_``."""
     module.Config.compatibility_settings = lambda self: None
 
 
@@ -159,15 +146,15 @@ def numpy_aliases_of_config(module):
 )
 def numpy_aliases(module):
     """data/interaction.py:31, data/dataset/dataset.py:652, evaluator/metrics.py:90, trainer/hyper_tuning.py:386:
-    ``np.float`` and ``np.str``, which Config used to put into numpy. (``np.long`` and ``np.bool``, which the layers
-    and metrics use, are back in numpy 2.)"""
+    these read ``np.float`` and ``np.str``, which Config used to add to NumPy. (NumPy 2 has ``np.long`` and ``np.bool``
+    again, which the layers and metrics use.)"""
     _overlay(module, "np", float=float, str=str)
 
 
 @repair("trainer.hyper_tuning")
 def integers_of_random_state(module):
-    """trainer/hyper_tuning.py:117: exhaustive search hands a RandomState to hyperopt, which since 0.2.7 calls the
-    ``integers`` of numpy's newer generators."""
+    """trainer/hyper_tuning.py:117: exhaustive search gives a RandomState to hyperopt, which since 0.2.7 calls
+    ``integers``, a method of NumPy's newer generators."""
 
     class RandomState(np.random.RandomState):
         integers = np.random.RandomState.randint
@@ -183,7 +170,7 @@ _reader = ContextVar("reader", default=None)
 
 @contextmanager
 def reading_with(reader):
-    """While inside, what ``fast_csv`` would have pandas read is read by ``reader(pandas.read_csv, path, ...)``."""
+    """Inside, ``fast_csv`` calls ``reader(pandas.read_csv, path, ...)`` in place of ``pandas.read_csv``."""
     before = _reader.set(reader)
     try:
         yield
@@ -193,8 +180,8 @@ def reading_with(reader):
 
 @repair("data.dataset.dataset")
 def fast_csv(module):
-    """data/dataset/dataset.py:486: atomic files are read by pandas' python engine, 28 times slower than the C one,
-    which reads the same from them when it reads floats exactly."""
+    """data/dataset/dataset.py:486: RecBole reads atomic files by the python engine of pandas, which is 28 times slower
+    than the C engine. The C engine reads the same content if it reads floats exactly."""
     read = module.pd.read_csv
     exact = {} if _version(pd) >= (3, 1) else {"float_precision": "round_trip"}  # 3.1 always reads floats exactly
 
@@ -211,14 +198,15 @@ def fast_csv(module):
 
 @repair("data.dataset.dataset", needed=_pandas_3)
 def strings_as_objects(module):
-    """data/dataset/dataset.py:486,501: pandas 3 reads strings into a dtype of its own, and a chained
-    ``df[field].fillna(value="", inplace=True)`` does nothing: so read objects, and fill sequences right here."""
+    """data/dataset/dataset.py:486,501: pandas 3 reads strings into a dtype of its own, and the chained
+    ``df[field].fillna(value="", inplace=True)`` has no effect. This reads strings as objects and fills empty
+    sequences."""
     read = module.pd.read_csv
 
     def read_csv(*args, dtype, **kwargs):
         dtype = {name: object if kind is str else kind for name, kind in dtype.items()}
         frame = read(*args, dtype=dtype, **kwargs)
-        for name in frame:  # "field:type", as in the file's head
+        for name in frame:  # "field:type", as in the first line of the file
             if name.endswith("_seq"):
                 frame[name] = frame[name].fillna("")
         return frame
@@ -229,8 +217,8 @@ def strings_as_objects(module):
 
 @repair("data.dataset.dataset", needed=_pandas_3)
 def fill_nan(module):
-    """data/dataset/dataset.py:648,650: chained ``feat[field].fillna(..., inplace=True)`` does nothing in pandas 3:
-    fill tokens with 0 and floats with their mean beforehand."""
+    """data/dataset/dataset.py:648,650: the chained ``feat[field].fillna(..., inplace=True)`` has no effect in pandas 3.
+    This fills tokens with 0 and floats with their mean before it."""
     token, number = module.FeatureType.TOKEN, module.FeatureType.FLOAT
 
     @_around(module.Dataset, "_fill_nan")
@@ -246,8 +234,8 @@ def fill_nan(module):
 
 @repair("data.dataset.dataset", needed=_pandas_3)
 def writable_tensors(module):
-    """data/dataset/dataset.py:2202,2207: pandas 3 hands out read-only arrays, of which torch makes tensors that must
-    not be written to: copy such an array first."""
+    """data/dataset/dataset.py:2202,2207: pandas 3 returns read-only arrays, and PyTorch makes tensors from them that
+    must not be written to. This copies such an array first."""
 
     def writable(make):
         return lambda value: make(np.require(value, requirements="W"))
@@ -264,7 +252,8 @@ def _without_chained_assignment_warning(function, *args, **kwargs):
 @repair("data.dataset.dataset", "data.dataset.kg_dataset", "data.dataset.sequential_dataset", needed=_pandas_3)
 def len_of_each_row(module):
     """data/dataset/dataset.py:712,792,809,1217, kg_dataset.py:316, sequential_dataset.py:165: ``Series.agg(len)``
-    no longer maps, it calls ``len`` once with the whole Series. No other call in these files passes a Series."""
+    no longer calls ``len`` for each row but once with the whole Series. No other call in these files passes a
+    Series."""
 
     def length(value):
         return value.map(builtins.len) if isinstance(value, pd.Series) else builtins.len(value)
@@ -274,8 +263,8 @@ def len_of_each_row(module):
 
 @repair("data.dataloader.abstract_dataloader")
 def rows_of_a_loader(module):
-    """data/dataloader/abstract_dataloader.py:61,66: ``list(range(n))`` takes 40 bytes a row (0.8 GB for 20 million);
-    the range itself does the same there."""
+    """data/dataloader/abstract_dataloader.py:61,66: ``list(range(n))`` takes 40 bytes a row (0.8 GB for 20 million
+    rows). The range itself serves the same purpose there."""
     module.list = lambda values: values if isinstance(values, range) else builtins.list(values)
 
 
@@ -288,8 +277,8 @@ def rows_of_a_loader(module):
     needed=lambda: not hasattr(sparse.dok_matrix, "_update"),
 )
 def update_of_dok_matrix(module):
-    """gcmc.py:174, lightgcn.py:111, ncl.py:131, ngcf.py:110, spectralcf.py:123, kgin.py:356, mcclk.py:425: scipy's
-    ``dok_matrix._update``, which sets entries from a dict of trusted keys, is gone."""
+    """gcmc.py:174, lightgcn.py:111, ncl.py:131, ngcf.py:110, spectralcf.py:123, kgin.py:356, mcclk.py:425: SciPy has
+    removed ``dok_matrix._update``, which sets entries from a dict without checking its keys."""
 
     class dok_matrix(sparse.dok_matrix):
         def _update(self, data):
@@ -309,22 +298,23 @@ def update_of_dok_matrix(module):
 )
 def load_pickled(module):
     """trainer/trainer.py:323,583, kd_dagfm.py:56, convncf.py:82, nais.py:127, neumf.py:84, ract.py:75,84,
-    s3rec.py:120: since torch 2.6 ``torch.load`` reads plain data only, but the files that RecBole writes hold its
+    s3rec.py:120: since PyTorch 2.6 ``torch.load`` reads plain data only, but the files that RecBole writes contain its
     Config. (The plugin's trainers write plain data and read it with the safe loader.)"""
     _overlay(module, "torch", load=functools.partial(torch.load, weights_only=False))
 
 
 @repair("trainer.trainer", needed=lambda: hasattr(torch.amp, "GradScaler"))
 def mixed_precision(module):
-    """trainer/trainer.py:235,1440,1453: ``torch.cuda.amp`` is deprecated and warns in every epoch."""
+    """trainer/trainer.py:235,1440,1453: ``torch.cuda.amp`` is deprecated and causes a warning in every epoch."""
     names = {name: functools.partial(getattr(torch.amp, name), "cuda") for name in ("GradScaler", "autocast")}
     _overlay(module, "amp", **names)
 
 
 @repair("trainer.trainer")
 def distributed_on_cpu(module):
-    """trainer/trainer.py:61,63: DistributedDataParallel refuses ``device_ids`` for a model on the CPU, and a
-    SyncBatchNorm refuses to train there: leave its batch normalization as it is."""
+    """trainer/trainer.py:61,63: for a model on the CPU, DistributedDataParallel raises an error if it gets
+    ``device_ids``, and SyncBatchNorm raises one in training. This leaves out ``device_ids`` and keeps the batch
+    normalization of such a model."""
 
     def on_cpu(model):
         return all(parameter.device.type == "cpu" for parameter in model.parameters())
@@ -344,7 +334,7 @@ def distributed_on_cpu(module):
 
 @repair("data.dataset.dataset")
 def barrier_of_download(module):
-    """data/dataset/dataset.py:252,254: a download ends in a barrier even if there is no process group."""
+    """data/dataset/dataset.py:252,254: a download ends with a barrier even if there is no process group."""
     real = torch.distributed
 
     def barrier(*args, **kwargs):
@@ -358,8 +348,8 @@ def barrier_of_download(module):
 
 @repair("evaluator.collector", needed=lambda: recbole.__version__ != "1.2.0")
 def count_metrics(module):
-    """evaluator/collector.py:227: ``.cpu()`` on everything collected, also on the counts that ItemCoverage and the
-    popularity metrics ask for."""
+    """evaluator/collector.py:227: calls ``.cpu()`` on everything that was collected, even on the counts that
+    ItemCoverage and the popularity metrics need, which are not tensors."""
 
     @_around(module.Collector, "get_data_struct")
     def get_data_struct(original, self):
@@ -375,14 +365,14 @@ def count_metrics(module):
 
 @repair("data.dataloader.knowledge_dataloader")
 def dataset_of_knowledge_loader(module):
-    """evaluator/collector.py:87: the same metrics ask the training loader for its ``dataset``, which the loader of
-    the knowledge-aware models (knowledge_dataloader.py:109) calls ``_dataset`` only."""
+    """evaluator/collector.py:87: the same metrics read ``dataset`` of the training loader, but the loader of the
+    knowledge-aware models (knowledge_dataloader.py:109) has it as ``_dataset`` only."""
     module.KnowledgeBasedDataLoader.dataset = property(lambda self: self._dataset)
 
 
 @repair("model.sequential_recommender.ksr")
 def relations_of_ksr(module):
-    """model/sequential_recommender/ksr.py:79: the relation matrix stays float64, the layers are float32."""
+    """model/sequential_recommender/ksr.py:79: the relation matrix stays in float64, but the layers are in float32."""
 
     @_around(module.KSR, "__init__")
     def __init__(original, self, *args, **kwargs):
@@ -396,14 +386,14 @@ def _anomaly_detection_as_it_is():
 
 @repair("model.sequential_recommender.sine", during=_anomaly_detection_as_it_is)
 def anomaly_detection_of_sine(module):
-    """model/sequential_recommender/sine.py:25: turns on autograd's anomaly detection for the whole process, where
-    training is then several times slower, as soon as any sequential model is imported: leave it as it was, or off if
-    that happened before."""
+    """model/sequential_recommender/sine.py:25: importing any sequential model turns on autograd's anomaly detection
+    for the whole process, and training takes several times longer. This keeps the setting as it was before the import,
+    or turns it off if the import came before the repair."""
     torch.autograd.set_detect_anomaly(False)
 
 
 class _FaissKmeans:
-    """The part of ``faiss.Kmeans`` that NCL uses, by scikit-learn, with the iterations and seed of faiss."""
+    """The part of ``faiss.Kmeans`` that NCL uses, with scikit-learn and the iterations and seed of faiss."""
 
     def __init__(self, d, k, gpu=False):
         from sklearn.cluster import KMeans
@@ -420,7 +410,7 @@ class _FaissKmeans:
 
 @repair("model.general_recommender.ncl", needed=_lacks("faiss"))
 def kmeans_of_ncl(module):
-    """model/general_recommender/ncl.py:87: needs faiss, which RecBole does not install, for one k-means."""
+    """model/general_recommender/ncl.py:87: uses faiss for one k-means, but RecBole does not install it."""
 
     @_around(module.NCL, "run_kmeans")
     def run_kmeans(original, self, x):
@@ -429,7 +419,7 @@ def kmeans_of_ncl(module):
 
 
 def _kmeans_pytorch():
-    """The part of ``kmeans_pytorch`` that LDiffRec uses, by scikit-learn: labels and centers, on the CPU."""
+    """The part of ``kmeans_pytorch`` that LDiffRec uses, with scikit-learn: labels and centers, on the CPU."""
 
     def kmeans(X, num_clusters, **settings):
         from sklearn.cluster import KMeans
@@ -442,8 +432,8 @@ def _kmeans_pytorch():
 
 @repair("model.general_recommender.ldiffrec", needed=_lacks("kmeans_pytorch"), during=_kmeans_pytorch)
 def kmeans_of_ldiffrec(module):
-    """model/general_recommender/ldiffrec.py:70, and :29 of 1.2.0, where it keeps every general model from loading:
-    needs kmeans_pytorch, which RecBole does not install."""
+    """model/general_recommender/ldiffrec.py:70, and :29 of 1.2.0: uses kmeans_pytorch, but RecBole does not install it.
+    In 1.2.0 no general model can be imported without it."""
 
     @_around(module.AutoEncoder, "__init__")
     def __init__(original, self, *args, **kwargs):

@@ -20,16 +20,21 @@ def warn_once(old: str, new: str) -> None:
         )
 
 
-def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def renamed(
+    module: str, names: Mapping[str, str], otherwise: Callable[[str], Any] | None = None
+) -> Callable[[str], Any]:
     """A ``__getattr__`` for a module that resolves names that moved.
 
     Args:
         module: name of the module.
         names: where each old name is now, as ``"package.module:name"``.
+        otherwise: ``__getattr__`` for all other names; without it they raise an AttributeError.
     """
 
     def __getattr__(name: str) -> Any:
         if name not in names:
+            if otherwise is not None:
+                return otherwise(name)
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         place, _, new_name = names[name].partition(":")
         warn_once(f"{module}.{name}", f"{place}.{new_name}")

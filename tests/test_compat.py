@@ -2,9 +2,7 @@
 
 import importlib
 import logging
-import subprocess
 import sys
-import textwrap
 import types
 import warnings
 from collections import Counter
@@ -16,15 +14,15 @@ import pytest
 import torch
 from scipy import sparse
 
-from recbole_sigma import compat
+from recbole_sigma import compat  # before RecBole: it is repaired while it is imported
 
-compat.apply()
+import recbole
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureType, init_seed
 
-import recbole  # noqa: E402
-from recbole.config import Config  # noqa: E402
-from recbole.data import create_dataset, data_preparation  # noqa: E402
-from recbole.data.dataset import Dataset  # noqa: E402
-from recbole.utils import FeatureType, init_seed  # noqa: E402
+from tests.fresh import fresh
 
 ML_100K = Path(recbole.__file__).parent / "dataset_example" / "ml-100k"
 
@@ -415,96 +413,7 @@ def test_distributed_data_parallel_on_cpu(tmp_path):
         torch.distributed.destroy_process_group()
 
 
-# -------------------------------------------------------------------------------------------------- machinery
-
-
-def fresh(code):
-    """Run the code in a Python of its own and return what it prints."""
-    command, folder = [sys.executable, "-c", textwrap.dedent(code)], Path(compat.__file__).parents[1]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-@pytest.mark.parametrize("how", ["from recbole_sigma import compat; compat.apply()", "import recbole_sigma"])
-def test_nothing_but_recbole_changes(how):
-    """Neither by the plugin, nor by using RecBole afterwards."""
-    printed = fresh(f"""
-        import importlib, sys, warnings
-        import numpy, numpy.random, pandas, scipy.sparse, torch, torch.cuda.amp, torch.distributed, yaml
-        import torch.nn.parallel, torch.utils.tensorboard, sklearn.cluster
-        libraries = [numpy, numpy.random, pandas, scipy.sparse, scipy.sparse.dok_matrix, torch, torch.nn, torch.amp]
-        libraries += [torch.cuda.amp, torch.distributed, numpy.random.RandomState, yaml, yaml.FullLoader]
-        def state():
-            return [dict(vars(library)) for library in libraries]
-        for library in libraries:
-            for name in dir(library):
-                getattr(library, name, None)  # what is imported on first use is not of interest
-        before, filters, modules = state(), list(warnings.filters), dict(sys.modules)
-        builtins = dict(vars(importlib.import_module("builtins")))
-        {how}
-        import recbole.config, recbole.data, recbole.trainer, recbole.utils
-        for model in ("LightGCN", "NCL", "LDiffRec", "S3Rec", "KSR"):
-            recbole.utils.get_model(model)
-        for library, old, new in zip(libraries, before, state()):
-            changed = [name for name in old.keys() | new.keys() if old.get(name) is not new.get(name)]
-            assert not [name for name in changed if not isinstance(new.get(name), type(sys))], (library, changed)
-        assert warnings.filters == filters, set(warnings.filters) - set(filters)
-        assert all(sys.modules.get(name) is module for name, module in modules.items())
-        assert dict(vars(importlib.import_module("builtins"))) == builtins
-        unwanted = ["ray", "plotly", "recbole.quick_start", "faiss", "kmeans_pytorch", "hyperopt"]
-        print([name for name in unwanted if name in sys.modules])
-    """)
-    assert printed == "[]"
-
-
-def test_apply_imports_no_model():
-    printed = fresh("""
-        import sys
-        from recbole_sigma import compat
-        known = {name for name in sys.modules if name.startswith("recbole.")}
-        compat.apply()
-        print({name for name in sys.modules if name.startswith("recbole.")} == known)
-    """)
-    assert printed == "True"
-
-
-@pytest.mark.parametrize("order", ["before", "after", "get_model", "reload", "twice"])
-def test_repairs_hold_in_any_order_of_imports(order):
-    before, after = {
-        "before": ("import recbole.data.dataset.dataset, recbole.model.general_recommender.lightgcn", ""),
-        "after": ("", "import recbole.model.general_recommender.lightgcn"),
-        "get_model": ("", "from recbole.utils import get_model; get_model('LightGCN')"),
-        "reload": (
-            "import recbole.model.general_recommender.lightgcn",
-            "import importlib; importlib.reload(import_module('recbole.model.general_recommender.lightgcn'))",
-        ),
-        "twice": ("", "compat.apply(); import recbole.model.general_recommender.lightgcn; compat.apply()"),
-    }[order]
-    if recbole.__version__ == "1.2.0":  # whose models cannot be imported before the repair
-        before = before.replace("recbole.model.general_recommender.lightgcn", "recbole.data.dataset")
-    printed = fresh(f"""
-        import sys
-        from importlib import import_module
-        {before}
-        from recbole_sigma import compat
-        compat.apply()
-        {after}
-        sp = import_module("recbole.model.general_recommender.lightgcn").sp
-        assert hasattr(sp.dok_matrix, "_update")
-        assert sp._real is sys.modules["scipy.sparse"], "an overlay of an overlay"
-        data = import_module("recbole.data.dataset.dataset")
-        assert data._recbole_sigma_repairs.count("fast_csv") == 1
-        print(sum(type(finder).__name__ == "_Finder" for finder in sys.meta_path))
-    """)
-    assert printed == "1"
-
-
-def test_modules_keep_their_identity():
-    module = importlib.import_module("recbole.model.general_recommender.lightgcn")
-    assert module.__spec__.loader.get_source(module.__name__).startswith("# -*- coding")
-    assert compat._Finder().find_spec("json") is None
-    assert compat._Finder().find_spec("recbole.no_such_module") is None
+# ------------------------------------------------------------------------------------------- which are applied
 
 
 REPAIRS = sorted({f.__name__: f for functions in compat._REPAIRS.values() for f in functions}.items())

@@ -1,56 +1,27 @@
 """Which way imports run, and what importing the plugin brings along."""
 
-import ast
-import subprocess
-import sys
-from pathlib import Path
+import pytest
 
-import recbole_sigma
 from recbole_sigma.model import MODELS
-
-PACKAGE = Path(recbole_sigma.__file__).parent
-LAYERS = [
-    {"cli", "__main__", "__init__"},
-    {"export", "report", "comparison"},
-    {"quick_start", "recommend"},
-    {"training"},
-    {"evaluation"},
-    {"data"},
-    {"config"},
-    {"model"},
-    {"layers"},
-    {"losses", "ops"},
-    {"compat", "defaults", "errors", "extras", "precision", "rules", "safe_write", "version"},
-]
-"""From top to bottom; a module imports from lower layers only, or from its own."""
+from tests.fresh import loaded
+from tests.import_graph import PACKAGE, circles, read_graph, upward
 
 
-def layer_of(module):
-    return next(number for number, names in enumerate(LAYERS) if module in names)
+# Which way they run
 
 
-def imported_modules(path):
-    """Modules of the plugin that a file imports outside functions; imports inside wait, and may run upwards."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "recbole_sigma":
-            names = node.module.split(".")[1:2] or [alias.name for alias in node.names]
-            yield from names
+def test_no_circle_of_files():
+    assert circles(read_graph()) == []
 
 
 def test_imports_run_downwards_only():
-    wrong = []
-    for path in PACKAGE.rglob("*.py"):
-        module = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for imported in imported_modules(path):
-            if layer_of(imported) < layer_of(module):
-                wrong.append(f"{path.relative_to(PACKAGE)} imports {imported}")
-    assert not wrong
+    assert upward(read_graph()) == []
 
 
 def test_no_model_imports_another():
     models = {model.__module__.rsplit(".", 1)[1] for model in MODELS.values()}
     for path in (PACKAGE / "model").glob("*.py"):
-        if path.stem != "__init__":
+        if path.stem not in ("__init__", "registry"):
             text = path.read_text()
             assert not any(f"recbole_sigma.model.{other}" in text for other in models)
 
@@ -66,10 +37,66 @@ def test_losses_layers_ops_and_sequences_know_nothing_of_recbole():
         assert "from recbole." not in path.read_text()
 
 
-def test_importing_the_plugin_pulls_in_neither_ray_nor_plotly():
-    program = (
-        "import sys, recbole_sigma; "
-        "print([name for name in ('ray', 'plotly', 'recbole.quick_start', 'hyperopt') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+# What they bring along
+
+
+def command(code, *words):
+    """A program that runs a command of the plugin and expects an exit code."""
+    return f"""
+from recbole_sigma.cli import main
+try:
+    code = main({list(words)})
+except SystemExit as end:
+    code = end.code
+assert code == {code}, code
+"""
+
+
+LIBRARIES = ("torch", "numpy", "pandas", "scipy", "sklearn", "recbole", "yaml")
+
+
+def test_importing_the_plugin_loads_no_library():
+    assert loaded("import recbole_sigma", *LIBRARIES) == []
+
+
+def test_help_version_and_wrong_usage_need_no_library():
+    commands = ("recommend", "explain", "report", "export", "prepare")
+    right = [["--help"], ["--version"], *([name, "--help"] for name in commands)]
+    wrong = [["recomend"], *([name, "--no-such-option"] for name in commands)]
+    wrong += [["recommend", "--checkpoint=a.pth"], ["export", "--checkpoint=a.pth", "--format=word"]]
+    program = "".join(command(0, *words) for words in right) + "".join(command(2, *words) for words in wrong)
+    assert loaded(program, *LIBRARIES) == []
+
+
+def test_operations_on_tensors_need_torch_alone():
+    program = "from recbole_sigma.ops import interest_cross_entropy; from recbole_sigma import losses"
+    assert loaded(program, "pandas", "scipy", "sklearn", "recbole", "recbole_sigma.compat") == []
+
+
+def test_prepare_needs_no_torch(tmp_path):
+    (tmp_path / "shop.csv").write_text("customer,product,date\na,x,1\na,y,2\n")
+    words = ["prepare", "shop.csv", "--user=customer", "--item=product", "--time=date"]
+    assert loaded(command(0, *words), "torch", "scipy", "recbole.utils", folder=tmp_path) == []
+    assert (tmp_path / "dataset" / "shop" / "shop.inter").exists()
+
+
+@pytest.mark.parametrize("name", ["recommend", "explain"])
+def test_commands_for_one_history_load_nothing_for_training(name, trained, tmp_path):
+    words = [name, f"--checkpoint={trained}", "--device=cpu", "--history", "i1 i2"]
+    training = ("recbole.evaluator", "recbole.config", "recbole.trainer", "recbole_sigma.config.config")
+    training += ("recbole_sigma.data.dataset", "recbole_sigma.training.trainer", "recbole_sigma.quick_start")
+    libraries = ("sklearn", "scipy.stats", "ray", "plotly", "hyperopt", "triton", "faiss")
+    assert loaded(command(0, *words), *training, *libraries, folder=tmp_path) == []
+
+
+def test_training_loads_neither_ray_nor_plotly_nor_hyperopt():
+    program = "from recbole_sigma import Config, Recommender, compare_models, load, run_recbole_sigma"
+    assert loaded(program, "ray", "plotly", "hyperopt", "recbole.quick_start") == []
+
+
+@pytest.mark.parametrize("checkpoint", ["trained", "missing"])
+def test_the_garbage_collector_is_on_after_the_model_is_loaded_and_skips_what_was_imported(checkpoint, trained):
+    words = ["recommend", f"--checkpoint={trained if checkpoint == 'trained' else 'missing.pth'}", "--history", "i1"]
+    program = f"import gc{command(0 if checkpoint == 'trained' else 2, *words)}assert gc.isenabled()"
+    assert loaded(f"{program} and gc.get_freeze_count() > 100_000") == []
+    assert loaded(f"import torch; {program} and gc.get_freeze_count() == 0") == []

@@ -15,7 +15,10 @@ from recbole_sigma.errors import RecBoleSigmaError
 from recbole_sigma.version import __version__
 
 COMMANDS = ("recommend", "explain", "report", "export", "prepare")
-"""Each a module here with ``add_arguments(parser)`` and ``run(options)``, which returns the exit code."""
+"""Each a module here with ``add_arguments(parser)`` and ``run(options)``, which returns the exit code.
+
+They import what they run inside functions: the help and a wrong option need no library.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

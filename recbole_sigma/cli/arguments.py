@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
+from typing import TYPE_CHECKING
 
-from recbole_sigma.recommend import Recommender, load
-from recbole_sigma.recommend.catalog import Catalog
+if TYPE_CHECKING:
+    from recbole_sigma.recommend.catalog import Catalog
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +35,3 @@ def add_recommendation(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
     parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
     parser.add_argument("-k", type=int, default=10, metavar="K", help="items for each user (default: %(default)s)")
-
-
-def load_named(options: argparse.Namespace) -> Recommender:
-    """The recommender of the checkpoint that is given, which is named if it was looked for in a folder."""
-    recommender = load(options.checkpoint, options.device)
-    if os.path.isdir(options.checkpoint):
-        state = recommender.state
-        print(f"{state['model']} of {state['config'].get('dataset')}: {recommender.path}", file=sys.stderr)
-    return recommender

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 
-from recbole_sigma.cli.arguments import add_history, add_recommendation, load_named, split_history
-from recbole_sigma.recommend.output import print_recommendation
+from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
+from recbole_sigma.cli.loading import load_named
 
 BAR = 20
 
@@ -43,6 +43,8 @@ def _show_categories(recommender, typical: int) -> None:
 
 
 def _show_interests(recommender, options: argparse.Namespace) -> None:
+    from recbole_sigma.recommend.output import print_recommendation
+
     history = split_history(options.history, recommender.catalog)
     explanation = recommender.explain(history, options.k, options.nearest)
     for interest in explanation.interests:

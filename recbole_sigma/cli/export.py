@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from recbole_sigma.cli.arguments import add_checkpoint
-from recbole_sigma.export import FORMATS, export_checkpoint
+from recbole_sigma.cli.garbage import without_garbage_collection
+from recbole_sigma.export.names import FORMATS
 
 EPILOG = """\
 onnx         model.onnx for onnxruntime, and items.npy and items.json
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    with without_garbage_collection():
+        from recbole_sigma.export import export_checkpoint
+
     result = export_checkpoint(
         options.checkpoint, options.format, options.output, scores=options.scores, overwrite=options.overwrite
     )

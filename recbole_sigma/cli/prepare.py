@@ -12,8 +12,6 @@ import argparse
 import shlex
 from datetime import datetime, timezone
 
-from recbole_sigma.data.atomic_writer import write_atomic_files
-
 LIKELY_SECONDS = (1e8, 4.2e9)
 """From 1973 to 2103: numbers in between are shown as dates, too."""
 
@@ -30,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from recbole_sigma.data.atomic_writer import write_atomic_files
+
     written = write_atomic_files(
         options.table,
         options.user,

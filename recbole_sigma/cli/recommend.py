@@ -11,12 +11,9 @@ import argparse
 import os
 import sys
 
-from tqdm import tqdm
-
-from recbole_sigma.cli.arguments import add_history, add_recommendation, load_named, split_history
-from recbole_sigma.data.tables import Columns
+from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
+from recbole_sigma.cli.loading import load_named
 from recbole_sigma.errors import RequestError
-from recbole_sigma.recommend.output import print_recommendation, recommendations_written
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     recommender = load_named(options)
     recommender.check_k(options.k)
     if options.input is None:
+        from recbole_sigma.recommend.output import print_recommendation
+
         history = split_history(options.history, recommender.catalog)
         (one,) = recommender.recommend([history], options.k, keep_seen=options.keep_seen)
         print_recommendation(recommender, history, one)
@@ -50,6 +49,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _recommend_file(recommender, options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from recbole_sigma.data.tables import Columns
+    from recbole_sigma.recommend.output import recommendations_written
+
     default = recommender.columns
     columns = Columns(
         options.user or default.user,

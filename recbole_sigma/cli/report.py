@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from recbole_sigma.cli.arguments import add_checkpoint
-from recbole_sigma.report import write_report
+from recbole_sigma.cli.garbage import without_garbage_collection
 
 EPILOG = """\
 What is shown of users needs the data set of the training. Without it the report is written all the same, and says
@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    with without_garbage_collection():
+        from recbole_sigma.report import write_report
+
     written = write_report(options.checkpoint, options.output, options.data_path)
     print(f"report: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB)")
     if written.missing is not None:

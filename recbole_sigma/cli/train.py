@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from recbole.utils import ModelType
-
-from recbole_sigma.comparison import compare_models, table
-from recbole_sigma.config import Config
-from recbole_sigma.quick_start import run as run_model
+from recbole_sigma.cli.garbage import without_garbage_collection
 
 USAGE = """\
 recbole-sigma --model=SIGMA --dataset=ml-100k [--key=value ...]
@@ -28,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    with without_garbage_collection():
+        from recbole.utils import ModelType
+
+        from recbole_sigma.comparison import compare_models, table
+        from recbole_sigma.config import Config
+        from recbole_sigma.quick_start import run as run_model
+
     files = options.config_files.split()
     if "," in (options.model or ""):
         models = [model.strip() for model in options.model.split(",") if model.strip()]

@@ -1,4 +1,4 @@
-"""Known models and data sets, and the keys that each model reads."""
+"""Known models, and the keys that each model reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recbole.utils import (
     training_arguments,
 )
 
-from recbole_sigma.defaults import next_item_defaults, own_folder, read_own, read_yaml
+from recbole_sigma.defaults import next_item_defaults, read_own, read_yaml
 from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
 from recbole_sigma.model.base import NextItemRecommender
 from recbole_sigma.model.registry import MODELS
@@ -192,13 +192,3 @@ def owners(key: Any) -> str:
     if key in read_own("properties", "next_item"):
         names = ["the plugin's models", *(name for name in names if name not in MODELS)]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more models" if len(names) > 3 else "")
-
-
-@cache
-def known_datasets() -> frozenset[str]:
-    """Names of the data sets that RecBole downloads or the plugin has settings for."""
-    downloads = read_yaml(_RECBOLE / "properties" / "dataset" / "url.yaml")
-    own = (
-        path.name[: -len(".yaml")] for path in own_folder("dataset_configs").iterdir() if path.name.endswith(".yaml")
-    )
-    return frozenset({*downloads, *own})

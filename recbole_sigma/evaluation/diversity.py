@@ -9,6 +9,7 @@ from recbole.utils import EvaluatorType
 from torch import Tensor
 
 from recbole_sigma.errors import ConfigError
+from recbole_sigma.evaluation.registration import register_metric
 
 PAIRS_AT_ONCE = 2**19
 """Maximum number of item pairs compared at once, 8 bytes each; at least those of one row."""
@@ -65,6 +66,7 @@ def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
     return torch.from_numpy(masks.view(np.int64))
 
 
+@register_metric
 class Diversity(AbstractMetric):
     """Diversity@K, bigger is better, of the categories in the column ``category_field`` of the ``.item`` file."""
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from recbole_sigma.errors import RecBoleSigmaError, RequestError
 from recbole_sigma.export import items, names, programs, readme
 from recbole_sigma.export.encoder import Encoder
+from recbole_sigma.export.names import FORMATS
 from recbole_sigma.export.weights import write_weights
 from recbole_sigma.safe_write import replace_folder
 from recbole_sigma.recommend import Recommender, load
 
 PROGRAMS = {"onnx": programs.write_onnx, "torch": programs.write_torch}
-FORMATS = (*PROGRAMS, "safetensors")
 
 
 class Export(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MODEL = {"onnx": "model.onnx", "torch": "model.pt2", "safetensors": "model.safetensors"}
+FORMATS = tuple(MODEL)
 ONNX_WEIGHTS = "model.onnx.data"
 """Beside a graph that would be above 2 GB with them."""
 SETTINGS, DATA = "settings.json", "data.safetensors"
