@@ -1,18 +1,19 @@
-"""Adapter for models that were written for ``AllPositionRecommender``, now ``model.base.NextItemRecommender``."""
+"""Adapter for models that derive from ``AllPositionRecommender``, the old name of ``NextItemRecommender``."""
 
 from __future__ import annotations
 
 from recbole_sigma.deprecation import warn_once
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import transformer
+from recbole_sigma.layers.packing import TrainingBatch
 from recbole_sigma.layers.transformer import CausalTransformer, SequenceInput
-from recbole_sigma.model.base import NextItemRecommender, StepLoss
+from recbole_sigma.model.base import LossTerms, NextItemRecommender, StepLoss
 from recbole_sigma.precision import autocast
 from recbole_sigma.rules import is_bool
 
 
 class AllPositionRecommender(NextItemRecommender):
-    """The old base class: every model has the settings of a Transformer and divides its loss in ``calculate_loss``."""
+    """The old base class: models have the settings of a Transformer, and ``calculate_loss`` divides their loss."""
 
     rules = settings = {**NextItemRecommender.rules, **transformer.RULES, "normalize_items": is_bool}
 
@@ -43,6 +44,9 @@ class AllPositionRecommender(NextItemRecommender):
 
     def causal_transformer(self, config) -> CausalTransformer:
         return transformer.causal_transformer(config, self.max_seq_length)
+
+    def loss_terms(self, batch: TrainingBatch) -> LossTerms:
+        raise NotImplementedError(f"{type(self).__name__} has calculate_loss in place of loss_terms")
 
     def step_loss(self, interaction, num_targets: float | None = None) -> StepLoss:
         batch = self.training_batch(interaction)
