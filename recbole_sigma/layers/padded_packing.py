@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sigma.deprecation import renamed_method
+from recbole_sigma.ops.recurrent import run_padded
 from recbole_sigma.precision import at_least_float32
 
 
@@ -73,8 +74,3 @@ class PaddedPacking:
     def unflatten(self, x: Tensor) -> Tensor:
         """``[M, ...]`` to ``[B, T, ...]``."""
         return x.unflatten(0, self.shape)
-
-
-def run_padded(network: nn.RNNBase, rows: Tensor) -> Tensor:
-    """States of a recurrent network after each place: ``[b, t, D]`` to ``[b, t, E]``."""
-    return network(rows)[0] if network.batch_first else network(rows.transpose(0, 1))[0].transpose(0, 1)

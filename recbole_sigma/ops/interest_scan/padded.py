@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from recbole_sigma.ops.recurrent import run_padded
+
 
 def scan(
     items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, gru: nn.GRU, max_length: int
@@ -35,12 +37,8 @@ def scan(
     place = first[category] + number.gather(2, category.unsqueeze(2)).squeeze(2) - 1
     by_category = assigned.new_zeros(batch, num_categories * max_length, size)
     by_category = by_category.scatter(1, place.unsqueeze(2).expand(-1, -1, size), assigned)
-    states = _states(by_category.view(-1, max_length, size), gru).reshape(batch, -1, size)
+    states = run_padded(gru, by_category.view(-1, max_length, size)).reshape(batch, -1, size)
     latest = (first + (number - 1).clamp(min=0)).flatten(1)  # [B, T K], place of the last item of each category
     hard = states.gather(1, latest.unsqueeze(2).expand(-1, -1, size)).unflatten(1, (-1, num_categories))
     present = number > 0
     return soft, intensity, hard * present.unsqueeze(3), present
-
-
-def _states(sequences: Tensor, gru: nn.GRU) -> Tensor:  # [N, t, D] -> [N, t, D]
-    return gru(sequences)[0] if gru.batch_first else gru(sequences.transpose(0, 1))[0].transpose(0, 1)
