@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recbole_sigma.deprecation import renamed_method
 from recbole_sigma.ops.prefix_sums import PrefixSums, reach_of
 from recbole_sigma.ops.transfer import to_device
-from recbole_sigma.precision import at_least_float32
+from recbole_sigma.precision import at_least_float32, no_autocast
 
 
 class Packing:
@@ -102,7 +102,7 @@ class Packing:
     def recurrent(self, network: nn.RNNBase, x: Tensor) -> Tensor:
         """States of a unidirectional recurrent network, such as ``nn.GRU``, after each item: ``[M, D]`` to ``[M, E]``.
 
-        The network starts from zeros for every sequence.
+        The network starts from zeros for every sequence, and runs in float32 or wider, also inside autocast.
         """
         if not self.num_items:
             return x.new_zeros(0, network.hidden_size)
@@ -111,8 +111,11 @@ class Packing:
         rank[self._longest_first] = torch.arange(len(self._longest_first))
         step_start = batch_sizes.cumsum(0) - batch_sizes
         place = self._on_device(step_start[self._position] + self._repeat(rank))
+        x = at_least_float32(x)
         packed = torch.empty_like(x).index_copy(0, place, x)  # first items of all sequences, second items, ...
-        return network(PackedSequence(packed, batch_sizes))[0].data.index_select(0, place)
+        with no_autocast(x):
+            states = network(PackedSequence(packed, batch_sizes))[0].data
+        return states.index_select(0, place)
 
     def to_buckets(self, x: Tensor) -> Tensor:
         """``[M, D]`` to ``[P, D]``, zero at the padding."""

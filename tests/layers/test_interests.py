@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from recbole_sigma.layers import interests as module_of_interests
 from recbole_sigma.layers.interests import InterestEncoder, Interests, gumbel_noise
 from recbole_sigma.layers.packing import Packing
 
@@ -26,18 +25,6 @@ MASKS = {
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
-
-
-@pytest.fixture
-def gumbel(monkeypatch):
-    """Noise ``[B, T, K]``; after a call with a mask, the encoder adds the noise of its items in training."""
-    noise = torch.randn(B, T, K, dtype=torch.double)
-
-    def use(mask):
-        monkeypatch.setattr(module_of_interests, "gumbel_noise", lambda like: noise[mask])
-        return noise
-
-    return use
 
 
 def encoder(training=False, **settings):
@@ -132,14 +119,14 @@ SETTINGS = itertools.product(["both", "soft", "hard"], [False, True], ["sum", "m
 
 
 @pytest.mark.parametrize("mask, settings", [*zip(itertools.cycle(MASKS), SETTINGS)], ids=str)
-def test_interests_and_their_gradients_equal_a_naive_double_loop(mask, settings, gumbel):
+def test_interests_and_their_gradients_equal_a_naive_double_loop(mask, settings):
     """Every combination of settings, and every value of a setting with every mask, which knows nothing of settings."""
     interest, mixture_mask, soft_interest, training = settings
     module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask, interest=interest)
     items, mask = random_items(), MASKS[mask]
-    noise = gumbel(mask)
+    noise = torch.randn(B, T, K, dtype=torch.double)
     expected = naive_interests(module, items, mask, noise if training else None)
-    actual = module(items[mask], packed(mask))
+    actual = module(items[mask], packed(mask), noise[mask])
     for name, value, expected_value in zip(Interests._fields, actual, expected):
         torch.testing.assert_close(value, expected_value, msg=name)
 
@@ -195,12 +182,12 @@ def test_mean_soft_interest_does_not_grow_with_the_history():
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
-def test_causality_interests_do_not_depend_on_later_items_or_padding(training, gumbel):
+def test_causality_interests_do_not_depend_on_later_items_or_padding(training):
     module, items, mask = encoder(training), random_items(), MASKS["none"]
+    noise = torch.randn(B, T, K, dtype=torch.double)
 
     def interests(items, mask):
-        gumbel(mask)
-        return at_places(module(items[mask], packed(mask)), mask)
+        return at_places(module(items[mask], packed(mask), noise[mask]), mask)
 
     whole = interests(items, mask)
     for cut in range(1, T):
