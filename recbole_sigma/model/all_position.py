@@ -5,9 +5,8 @@ from __future__ import annotations
 from recbole_sigma.deprecation import warn_once
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import transformer
-from recbole_sigma.layers.packing import TrainingBatch
 from recbole_sigma.layers.transformer import CausalTransformer, SequenceInput
-from recbole_sigma.model.base import LossTerms, NextItemRecommender, StepLoss
+from recbole_sigma.model.base import NextItemRecommender, StepLoss
 from recbole_sigma.precision import autocast
 from recbole_sigma.rules import is_bool
 
@@ -16,6 +15,7 @@ class AllPositionRecommender(NextItemRecommender):
     """The old base class: models have the settings of a Transformer, and ``calculate_loss`` divides their loss."""
 
     rules = settings = {**NextItemRecommender.rules, **transformer.RULES, "normalize_items": is_bool}
+    encode_users = loss_terms = None  # not required of these models
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
@@ -44,9 +44,6 @@ class AllPositionRecommender(NextItemRecommender):
 
     def causal_transformer(self, config) -> CausalTransformer:
         return transformer.causal_transformer(config, self.max_seq_length)
-
-    def loss_terms(self, batch: TrainingBatch) -> LossTerms:
-        raise NotImplementedError(f"{type(self).__name__} has calculate_loss in place of loss_terms")
 
     def step_loss(self, interaction, num_targets: float | None = None) -> StepLoss:
         batch = self.training_batch(interaction)
