@@ -1,8 +1,9 @@
 """Loss terms of Gaussian and mixture VAEs, as pure functions on tensors.
 
 They run in the type of their arguments, also inside autocast. Equation numbers are those of SIGMA (Li et al.,
-DASFAA 2025). ``N`` positions, ``K`` components or interests,
-``D`` dimensions, ``V`` items.
+DASFAA 2025).
+
+Shapes: ``N`` positions, ``K`` components or interests, ``D`` dimensions, ``V`` items.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.linalg import vecdot
 from torch.nn import functional as F
 
-from recbole_sigma.precision import without_autocast
+from recbole_sigma.precision import at_least_float32, without_autocast
 
 
 @without_autocast
@@ -56,7 +57,7 @@ def mixture_log_prob(z: Tensor, weights: Tensor, mean: Tensor, log_var: Tensor) 
     Returns:
         ``[...]``.
     """
-    z, weights, mean, log_var = (_at_least_float32(t) for t in (z, weights, mean, log_var))
+    z, weights, mean, log_var = (at_least_float32(t) for t in (z, weights, mean, log_var))
     empty = weights <= 0
     log_weights = weights.masked_fill(empty, 1).log().masked_fill(empty, -math.inf)
     return torch.logsumexp(log_weights + gaussian_log_prob(z.unsqueeze(-2), mean, log_var), dim=-1)
@@ -76,7 +77,7 @@ def mixture_kl(
     Returns:
         ``[...]``; single values may be negative, their mean over draws is not.
     """
-    posterior = gaussian_log_prob(*(_at_least_float32(t) for t in (z, mean, log_var)))
+    posterior = gaussian_log_prob(*(at_least_float32(t) for t in (z, mean, log_var)))
     return posterior - mixture_log_prob(z, weights, component_mean, component_log_var)
 
 
@@ -115,7 +116,3 @@ def interest_scores(interests: Tensor, items: Tensor) -> Tensor:
     """
     scores = interests @ items.T  # [N, K, V]
     return scores.squeeze(1) if interests.shape[1] == 1 else scores.amax(1)
-
-
-def _at_least_float32(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -14,10 +14,10 @@ from recbole_sigma.deprecation import renamed
 
 CPU_INFO = Path("/proc/cpuinfo")
 CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Its names of instructions that multiply bfloat16 numbers, on Intel and AMD and on Arm."""
+"""Names in ``CPU_INFO`` of instructions that multiply bfloat16 numbers, on Intel, AMD and Arm."""
 
 FEW_ROWS = 1536
-"""Number of rows at which layers are as fast in float32 as in bfloat16, on two cores of an AMD EPYC with avx512_bf16."""
+"""Number of rows for which layers are as fast in float32 as in bfloat16, on two cores of an AMD EPYC with AVX-512."""
 
 
 @cache
@@ -50,11 +50,17 @@ def without_autocast(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Decorate a function of tensors so that it runs in ``no_autocast``."""
 
     @wraps(function)
-    def run(first: Tensor, *args, **kwargs) -> Tensor:
+    def run(*args, **kwargs) -> Tensor:
+        first = next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
         with no_autocast(first):
-            return function(first, *args, **kwargs)
+            return function(*args, **kwargs)
 
     return run
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor in float32 if its floating-point type is narrower, otherwise as it is."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32)) if tensor.is_floating_point() else tensor
 
 
 def autocast_if_large(rows: Tensor) -> AbstractContextManager:

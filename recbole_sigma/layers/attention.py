@@ -1,4 +1,4 @@
-"""Causal self-attention over packed sequences, with three ways to encode positions."""
+"""Causal self-attention over packed sequences, with three kinds of position encoding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CausalSelfAttention(nn.Module):
     Args:
         position: "relative" adds a learnt bias for each head and distance to the attention scores, "rotary"
             rotates queries and keys (Su et al., 2021), "absolute" leaves positions to the input embedding.
-        max_length: longest sequence; distances and angles exist up to it.
+        max_length: length of the longest sequence, for which distances and angles are prepared.
     """
 
     def __init__(self, hidden_size: int, n_heads: int, dropout: float, position: str, max_length: int) -> None:
@@ -64,7 +64,7 @@ def causal_bias(distance_bias: Tensor, length: int) -> Tensor:
 
 
 class RotaryPosition(nn.Module):
-    """Rotates pairs of features by an angle that grows with the position, so that scores depend on distances."""
+    """Rotates pairs of features by an angle that grows with the position, so that scores depend only on distances."""
 
     def __init__(self, head_size: int, max_length: int, base: float = 10000.0) -> None:
         super().__init__()

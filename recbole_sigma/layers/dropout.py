@@ -1,4 +1,4 @@
-"""Dropout that takes little time on CPUs as well."""
+"""Dropout that is fast on CPUs, too."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEVELS = 2**16
-"""Values of a draw on a CPU; a probability is rounded to a multiple of 1 / LEVELS."""
+"""Number of values of a draw on a CPU; probabilities are rounded to multiples of 1 / LEVELS."""
 
 
 class Dropout(nn.Dropout):
-    """As ``torch.nn.Dropout``; on a CPU from 16 random bits a number, eight times faster than PyTorch's own draws."""
+    """As ``torch.nn.Dropout``; on a CPU it draws 16 random bits per number, eight times faster than PyTorch's draws."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:

@@ -1,4 +1,4 @@
-"""GELU for batches of many different sizes."""
+"""GELU for batches of many sizes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 
 class GELU(nn.Module):
-    """As ``torch.nn.GELU``; on a CPU by PyTorch's own kernel.
+    """As ``torch.nn.GELU``; on a CPU it uses PyTorch's own kernel.
 
-    That of oneDNN, which PyTorch prefers there, is compiled and kept for each shape: with a new number of rows in each
-    step that takes longer than the function itself, and hundreds of megabytes.
+    PyTorch prefers the kernel of oneDNN there, which is compiled and kept for each shape. When every step has another
+    number of rows, compiling takes longer than the function itself, and the kernels take hundreds of megabytes.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,14 +12,14 @@ from recbole_sigma.layers.packing import Packing
 class HistoryAverage(nn.Module):
     """Average ``[M, D]`` of each item and those before it, ``s_t = sum_{i<=t} softmax_i(b[t - i]) x_i``.
 
-    The weights are learnt for each distance and group of features, and no map stands between an item and the average:
-    a causal low-pass filter. FMLP-Rec (Zhou et al., WWW 2022) and BSARec (Shin et al., AAAI 2024) filter the whole
-    sequence by a Fourier transform to the same end.
+    It is a causal low-pass filter: weights are learnt for each distance and group of features, and items are averaged
+    as they are, without a linear map. FMLP-Rec (Zhou et al., WWW 2022) and BSARec (Shin et al., AAAI 2024) filter the
+    whole sequence with a Fourier transform for the same purpose.
 
     Args:
-        num_groups: groups of features. At first their weights fall by a factor of exp(-0.3) with each item in the first
-            group to exp(-0.03) in the last.
-        max_length: longest sequence.
+        num_groups: number of groups of features. Initial weights fall with each item by a factor of exp(-0.3) in the
+            first group, to exp(-0.03) in the last.
+        max_length: length of the longest sequence.
     """
 
     def __init__(self, hidden_size: int, num_groups: int, max_length: int) -> None:

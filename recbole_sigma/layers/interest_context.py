@@ -1,4 +1,4 @@
-"""The interests as context of the decoder."""
+"""The interests as context for the decoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recbole_sigma.layers.dropout import Dropout
 
 
 class InterestContext(nn.Module):
-    """What the decoder reads: z and the mean of the mixture prior (10), ``layer_norm(z + c)``.
+    """Adds the mean of the mixture prior (10) to what the decoder reads: ``layer_norm(z + c)``.
 
     Here ``c = gain * dropout(layer_norm(sum_j alpha_j m_j))``. The paper's decoder reads z alone.
     """

@@ -16,7 +16,7 @@ from recbole_sigma.ops import InterestScan, interest_scan
 from recbole_sigma.ops.interest_scan import padded
 
 LEAST_PROBABILITY = 1e-30
-"""Smaller probabilities of a category count as zero: their reciprocals overflow in gradients."""
+"""Smaller probabilities of a category become zero: their reciprocals overflow in gradients."""
 
 
 class Interests(NamedTuple):
@@ -30,8 +30,8 @@ class Interests(NamedTuple):
 class InterestEncoder(nn.Module):
     """Learns categories of items and, for every prefix of a sequence, one Gaussian for each category.
 
-    Shapes: ``B`` sequences of ``M`` items in all, ``K`` categories (= interests), ``D`` hidden size. The running sums
-    and the GRU are in float32 or wider, whatever the autocast.
+    Shapes: ``B`` sequences of ``M`` items in all, ``K`` categories (= interests), ``D`` hidden size. Running sums and
+    the GRU are in float32 or wider, also inside autocast.
 
     Args:
         hidden_size: D.
@@ -39,7 +39,7 @@ class InterestEncoder(nn.Module):
         category_temperature: tau of the softmax over categories.
         soft_interest: "sum" of the items weighted by category, as printed, or their "mean", which does not grow
             with the length of the history.
-        mixture_mask: gives no intensity to categories that no item was assigned to yet.
+        mixture_mask: whether categories that no item was assigned to yet have an intensity of 0.
         interest: mean of a Gaussian: "both", half the soft and half the hard interest as printed in (5), or one alone.
     """
 
@@ -64,19 +64,21 @@ class InterestEncoder(nn.Module):
             nn.Linear(2 * hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)
         )
 
-    def forward(self, items: Tensor, packing: Packing) -> Interests:
+    def forward(self, items: Tensor, packing: Packing, noise: Tensor | None = None) -> Interests:
         """
         Args:
             items: item vectors ``[M, D]``, sequence by sequence in time order.
             packing: of the M items.
+            noise: ``[M, K]``, draws of the standard Gumbel distribution that assign the items to categories in
+                training; by default new ones.
 
         Returns:
             Interests after each item, that is of every prefix.
         """
-        mean, intensity = self.mean_and_intensity(items, packing)
+        mean, intensity = self.mean_and_intensity(items, packing, noise)
         return Interests(mean, self.log_var(mean), intensity)
 
-    def mean_and_intensity(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+    def mean_and_intensity(self, items: Tensor, packing: Packing, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean ``[M, K, D]`` and intensity ``[M, K]`` alone; arguments as for ``forward``.
 
         Each item is assigned to one category: in training to a draw by the Gumbel-max trick, otherwise to the most
@@ -88,7 +90,7 @@ class InterestEncoder(nn.Module):
             logits = self.category_logits(items)
             probability = self.category_probability(logits)
             if self.training:
-                logits = logits + gumbel_noise(logits)
+                logits = logits + (gumbel_noise(logits) if noise is None else noise)
             category = logits.argmax(-1)
             chosen = logits.softmax(-1).gather(-1, category.unsqueeze(-1))
             straight_through = 1 + (chosen - chosen.detach())  # exactly 1 forward

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Callable, NamedTuple
 
@@ -13,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recbole_sigma.deprecation import renamed_method
 from recbole_sigma.ops.prefix_sums import PrefixSums, reach_of
 from recbole_sigma.ops.transfer import to_device
+from recbole_sigma.precision import at_least_float32, no_autocast
 
 
 class Packing:
@@ -60,15 +62,15 @@ class Packing:
     def _on_device(self, index: Tensor) -> Tensor:
         return to_device(index, self.device)
 
-    @property
+    @cached_property
     def mirror(self) -> Tensor:
         """``[M]``, index of the item that is as far from the end of its sequence as this one is from the start.
 
-        ``x[packing.mirror]`` is every sequence in reversed order.
+        ``x[packing.mirror]`` has every sequence in reversed order.
         """
         return self._on_device(self._repeat(self._end - 1) - self._position)
 
-    @property
+    @cached_property
     def sequence(self) -> Tensor:
         """``[M]``, index of the sequence of each item, on the device."""
         return self.spread(torch.arange(len(self.lengths)))
@@ -77,18 +79,30 @@ class Packing:
         """Repeat a value of each sequence ``[B]``, on the CPU, for each of its items: ``[M]``, on the device."""
         return self._on_device(self._repeat(value))
 
+    @cached_property
+    def _reach(self) -> list[Tensor]:
+        return [self._on_device(index) for index in reach_of(self._position)]
+
     def prefix_sums(self, x: Tensor) -> Tensor:
-        """Sums ``[M, ...]`` over the items of the same sequence up to and including each item."""
-        return PrefixSums.apply(x, *map(self._on_device, reach_of(self._position)))
+        """Sums ``[M, ...]`` over the items of the same sequence up to and including each item, in float32 or wider.
+
+        The sums of a sequence are the same in every batch, to the bit.
+        """
+        return PrefixSums.apply(at_least_float32(x), *self._reach)
 
     def segment_sums(self, x: Tensor) -> Tensor:
-        """Sums over each sequence: ``[M, ...]`` to ``[B, ...]``; 0 for an empty sequence."""
-        return x.new_zeros(len(self.lengths), *x.shape[1:]).index_add(0, self.sequence, x)
+        """Sums over each sequence: ``[M, ...]`` to ``[B, ...]``; 0 for an empty sequence.
+
+        They are the prefix sums at the last items.
+        """
+        totals = self.prefix_sums(x).index_select(0, self._on_device(self._end[self._longest_first] - 1))
+        sums = totals.new_zeros(len(self.lengths), *x.shape[1:])
+        return sums.index_copy(0, self._on_device(self._longest_first), totals)
 
     def recurrent(self, network: nn.RNNBase, x: Tensor) -> Tensor:
         """States of a unidirectional recurrent network, such as ``nn.GRU``, after each item: ``[M, D]`` to ``[M, E]``.
 
-        The network starts from zeros for every sequence.
+        The network starts from zeros for every sequence, and runs in float32 or wider, also inside autocast.
         """
         if not self.num_items:
             return x.new_zeros(0, network.hidden_size)
@@ -97,8 +111,11 @@ class Packing:
         rank[self._longest_first] = torch.arange(len(self._longest_first))
         step_start = batch_sizes.cumsum(0) - batch_sizes
         place = self._on_device(step_start[self._position] + self._repeat(rank))
-        packed = torch.empty_like(x).index_copy(0, place, x)
-        return network(PackedSequence(packed, batch_sizes))[0].data.index_select(0, place)
+        x = at_least_float32(x)
+        packed = torch.empty_like(x).index_copy(0, place, x)  # first items of all sequences, second items, ...
+        with no_autocast(x):
+            states = network(PackedSequence(packed, batch_sizes))[0].data
+        return states.index_select(0, place)
 
     def to_buckets(self, x: Tensor) -> Tensor:
         """``[M, D]`` to ``[P, D]``, zero at the padding."""
@@ -109,7 +126,17 @@ class Packing:
         return x.index_select(0, self._place)
 
     def by_bucket(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Apply a function of padded sequences, ``[b, t, D]`` to ``[b, t, E]``, to each bucket: ``[M, D]`` to ``[M, E]``."""
+        """Apply a function of padded sequences, ``[b, t, D]`` to ``[b, t, E]``, to each bucket.
+
+        The padding is on the right and zero; the results at the padding are dropped.
+
+        Args:
+            function: called once for each bucket.
+            x: ``[M, D]``.
+
+        Returns:
+            ``[M, E]``.
+        """
         padded = self.to_buckets(x).split([count * length for count, length in self.buckets])
         results = [
             function(rows.view(count, length, -1)).flatten(0, 1) for rows, (count, length) in zip(padded, self.buckets)
@@ -120,7 +147,7 @@ class Packing:
 
 
 def _buckets(lengths: Tensor) -> list[tuple[int, int]]:
-    """Number of sequences and longest length of each bucket of falling lengths; a new one starts where they halved."""
+    """Number of sequences and longest length of each bucket; a new bucket starts where the falling lengths halve."""
     halvings = (lengths[:1] / lengths).log2().floor().long()
     counts = [count for count in halvings.bincount().tolist() if count]
     first = torch.tensor([0, *counts], dtype=torch.long).cumsum(0)[:-1]

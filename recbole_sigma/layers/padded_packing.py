@@ -1,4 +1,4 @@
-"""Padded sequences with the interface of packed ones, for graphs that are traced once and run with any size."""
+"""Padded sequences with the interface of packed ones, for graphs that are traced once and run for any size."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_sigma.deprecation import renamed_method
+from recbole_sigma.ops.recurrent import run_padded
+from recbole_sigma.precision import at_least_float32
 
 
 class PaddedPacking:
     """Where ``B`` sequences, padded on the right to ``T`` places, lie in flat tensors ``[M, ...]`` with ``M = B T``.
 
-    It offers what layers ask of a ``Packing``. The padding is read as if it were items: it comes after them, and layers
-    that look back never see it. No shape depends on a value, so ``torch.export`` can leave B and T open.
+    It has the methods of a ``Packing`` that models use. Padding is read like items; it comes after them, so layers that
+    look back never see it. No shape depends on a value, so ``torch.export`` can leave B and T open.
 
     Args:
         item_seq: ``[B, T]``, ids, 0 for the padding on the right.
-        max_length: the longest T that the layers were built for.
+        max_length: the largest T that the layers were built for.
 
     Attributes:
         longest: T.
@@ -50,21 +52,21 @@ class PaddedPacking:
         return torch.where(self._is_item, start_and_end - place, place)
 
     def prefix_sums(self, x: Tensor) -> Tensor:
-        """As those of a ``Packing``; those at the padding are meaningless."""
-        return self.unflatten(x).cumsum(1).flatten(0, 1)
+        """As those of a ``Packing``; meaningless at the padding."""
+        return self.unflatten(at_least_float32(x)).cumsum(1).flatten(0, 1)
 
     def segment_sums(self, x: Tensor) -> Tensor:
         """As those of a ``Packing``."""
         is_item = self._is_item.view(-1, *[1] * (x.dim() - 1))
-        return self.unflatten(x.masked_fill(~is_item, 0)).sum(1)
+        return self.unflatten(at_least_float32(x).masked_fill(~is_item, 0)).sum(1)
 
     def recurrent(self, network: nn.RNNBase, x: Tensor) -> Tensor:
-        """As that of a ``Packing``, in ``max_length`` steps: a trace fixes their number."""
+        """As that of a ``Packing``. It takes ``max_length`` steps, because a trace fixes their number."""
         rows = F.pad(self.unflatten(x), (0, 0, 0, self.max_length - self.longest))
         return run_padded(network, rows)[:, : self.longest].flatten(0, 1)
 
     def by_bucket(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Apply a function of padded sequences, ``[B, T, D]`` to ``[B, T, E]``: ``[M, D]`` to ``[M, E]``."""
+        """As that of a ``Packing``, with all sequences in one bucket."""
         return function(self.unflatten(x)).flatten(0, 1)
 
     by_group = renamed_method("by_group", by_bucket)
@@ -72,8 +74,3 @@ class PaddedPacking:
     def unflatten(self, x: Tensor) -> Tensor:
         """``[M, ...]`` to ``[B, T, ...]``."""
         return x.unflatten(0, self.shape)
-
-
-def run_padded(network: nn.RNNBase, rows: Tensor) -> Tensor:
-    """States of a recurrent network after each place: ``[b, t, D]`` to ``[b, t, E]``."""
-    return network(rows)[0] if network.batch_first else network(rows.transpose(0, 1))[0].transpose(0, 1)

@@ -141,7 +141,7 @@ class TransformerBlock(nn.Module):
 
 
 class CausalTransformer(nn.ModuleList):
-    """``n_layers`` blocks over packed sequences; only the products of attention see padding."""
+    """``n_layers`` blocks over packed sequences; only the attention itself computes on padding."""
 
     def __init__(self, n_layers: int, **block: object) -> None:
         super().__init__(TransformerBlock(**block) for _ in range(n_layers))

@@ -1,4 +1,4 @@
-"""Adapter for models that were written for ``AllPositionRecommender``, now ``model.base.NextItemRecommender``."""
+"""Adapter for models that derive from ``AllPositionRecommender``, the old name of ``NextItemRecommender``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from recbole_sigma.rules import is_bool
 
 
 class AllPositionRecommender(NextItemRecommender):
-    """The old base class: every model has the settings of a Transformer and divides its loss in ``calculate_loss``."""
+    """The old base class: models have the settings of a Transformer, and ``calculate_loss`` divides their loss."""
 
     rules = settings = {**NextItemRecommender.rules, **transformer.RULES, "normalize_items": is_bool}
+    encode_users = loss_terms = None  # not required of these models
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)

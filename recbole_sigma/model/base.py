@@ -1,9 +1,11 @@
-"""What every next-item model of the plugin owes, and what it gets: batches, its training loss, scores, checks."""
+"""Base class of the plugin's next-item models: what a model has to define, and what it gets for that."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -44,6 +46,10 @@ class WarmUp(NamedTuple):
     weight: float
     steps: int
 
+    def at(self, step: Tensor) -> Tensor | float:
+        """The weight at a training step, counted from 1."""
+        return self.weight * (step / self.steps).clamp(max=1) if self.steps else self.weight
+
 
 class StepLoss(NamedTuple):
     """The loss of a training step.
@@ -66,7 +72,7 @@ class StepLoss(NamedTuple):
         return {**self.sums, **self.values}
 
 
-class NextItemRecommender(SequentialRecommender):
+class NextItemRecommender(SequentialRecommender, ABC):
     """A sequential model that is trained to predict the next item of every position.
 
     A model implements ``encode_users`` and ``loss_terms``. It neither divides its loss by a number of targets, nor
@@ -80,12 +86,12 @@ class NextItemRecommender(SequentialRecommender):
     which it holds the item that follows the whole sequence ``[B]``. RecBole's sampled negatives are ignored.
 
     Attributes:
-        properties: name of the file in properties/model/ with the defaults of a class and its subclasses, if any;
-            properties/next_item.yaml holds for all of them.
-        rules: what the values of its settings may be.
+        properties: name of the file in properties/model/ with the defaults of the class and its subclasses, if any;
+            those in properties/next_item.yaml are for all models.
+        rules: what the values of the model's settings may be.
         reads_times: whether the model reads ``batch.fields["times"]``, the time of each item.
         reads_users: whether the model reads ``batch.fields["users"]``, the user of each sequence.
-        needs_categories: whether it needs ``dataset.item_categories``, from the column ``category_field``.
+        needs_categories: whether the model needs ``dataset.item_categories``, from the column ``category_field``.
         num_interests: number of interests that the model can explain a user by; 0 for none. A model that has some
             answers ``interests`` and ``weights``, as ``MultiInterestRecommender`` describes them.
         loss_weights: weight of each term of the loss, or of each part with several terms, by name; 1 by default.
@@ -124,7 +130,7 @@ class NextItemRecommender(SequentialRecommender):
             fill_defaults(config, next_item_defaults(self.properties))
             self.check(config)
         self.label_field = config["LABEL_FIELD"]
-        self.precision = config["precision"] if "precision" in config else None
+        self.precision = config["precision"]
         self.temperature, self.loss = config["temperature"], config["loss"]
         self.num_negatives = config["num_negatives"]
         self.item_embedding = nn.Embedding(self.n_items, config["hidden_size"], padding_idx=0)
@@ -228,35 +234,30 @@ class NextItemRecommender(SequentialRecommender):
                 by default the number of targets in this batch.
         """
         batch = self.training_batch(interaction)
-        with autocast(self.precision, batch.items.device), autocast_if_large(batch.items):
+        layers = nullcontext() if self.precision is None else autocast_if_large(batch.items)
+        with autocast(self.precision, batch.items.device), layers:
             terms = self.loss_terms(batch)
         if self.training and any(isinstance(weight, WarmUp) and weight.steps for weight in self.loss_weights.values()):
             self.step += 1
         num_targets = num_targets or terms.num_targets
-        total = self._weighted(terms.sums) / num_targets
-        if terms.values:
-            total = total + self._weighted(terms.values)
+        total = self._weighted(terms.sums) / num_targets + self._weighted(terms.values)
         sums = {name: value.detach() / num_targets for name, value in terms.sums.items()}
         return StepLoss(total, sums, {name: value.detach() for name, value in terms.values.items()})
 
-    def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor | float:
         """The weighted sum of terms: within each part first, then over the parts."""
-        parts: dict[str, Tensor] = {}
+        parts = defaultdict(float)
         for name, term in terms.items():
             part, slash, _ = name.partition("/")
-            term = self._times_weight(name, term) if slash else term
-            parts[part] = parts[part] + term if part in parts else term
-        first, *others = (self._times_weight(part, term) for part, term in parts.items())
-        for other in others:
-            first = first + other
-        return first
+            parts[part] += self._times_weight(name, term) if slash else term
+        return sum(self._times_weight(part, term) for part, term in parts.items())
 
     def _times_weight(self, name: str, term: Tensor) -> Tensor:
-        weight = self.loss_weights.get(name, 1.0)
+        weight = self.loss_weights.get(name)
+        if weight is None:
+            return term
         if isinstance(weight, WarmUp):
-            weight, steps = weight
-            if self.training and steps:
-                weight = weight * (self.step / steps).clamp(max=1)
+            weight = weight.at(self.step) if self.training else weight.weight
         return weight * term
 
     def training_batch(self, batch) -> TrainingBatch:

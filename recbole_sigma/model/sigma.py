@@ -109,7 +109,13 @@ class SIGMA(NextItemRecommender):
         return mean, self.log_var_head(self.log_var_encoder(embedding, packing)).to(mean.dtype)
 
     def decode(self, z: Tensor, interests: tuple[Tensor, Tensor] | None, packing: Packing) -> Tensor:
-        """User vectors u_hat ``[M, D]`` from z ``[M, D]`` and, with a context, mean and intensity of the interests."""
+        """User vectors u_hat ``[M, D]`` from z ``[M, D]`` and, where the decoder reads them, from the interests.
+
+        Args:
+            z: ``[M, D]``.
+            interests: mean ``[M, K, D]`` and intensity ``[M, K]``; not read without ``decoder_context: interests``.
+            packing: of the M items.
+        """
         return self.decoder(z if self.context is None else self.context(z, *interests), packing)
 
     def loss_terms(self, batch: TrainingBatch) -> LossTerms:
@@ -149,7 +155,7 @@ class SIGMA(NextItemRecommender):
         return losses.mixture_kl(z, mean, log_var, prior.intensity, prior.mean, prior.log_var)  # (12)
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
-        """From the means (3.4), without noise; K = 1 for ``scorer: sequence``."""
+        """User vectors from the means of the Gaussians, without noise (section 3.4); K = 1 for ``scorer: sequence``."""
         vectors = self.item_embedding(items)
         if self.scorer == "interests":
             mean, _ = self.interest_encoder.mean_and_intensity(vectors, packing)
@@ -159,19 +165,20 @@ class SIGMA(NextItemRecommender):
         return self.decode(mean, interests, packing)[packing.last].unsqueeze(1) / self.temperature
 
     def interests(self, items: Tensor, packing: Packing) -> Tensor:
-        """Decoded means of the interests ``[M, K, D]`` after every item: their products with item vectors are (9)."""
+        """Decoded means of the interests ``[M, K, D]`` after every item; (9) takes their products with items."""
         mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
         return self.interest_decoder(mean)
 
     def weights(self, items: Tensor, packing: Packing) -> Tensor:
-        """Probability a ``[M, K]`` of each item's categories; its mean over a history is the intensity alpha.
+        """Probabilities a ``[M, K]`` of each item's categories; their mean over a history is the intensity alpha.
 
-        With ``mixture_mask``, 0 for categories that no item of the history was assigned to.
+        With ``mixture_mask``, 0 for categories that no item of the history was assigned to; the intensity is then the
+        mean divided by its sum.
         """
         return self.interest_encoder.weights(self.item_embedding(items), packing)
 
     def spread(self, items: Tensor, packing: Packing) -> Tensor:
-        """Standard deviation (6) of the interests after the last item, the root of their mean variance, ``[B, K]``."""
+        """Standard deviation ``[B, K]`` (6) of the interests after the last item: the root of their mean variance."""
         mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
         return self.interest_encoder.log_var(mean[packing.last]).exp().mean(-1).sqrt()
 

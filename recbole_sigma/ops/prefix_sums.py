@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 
 def reach_of(position: Tensor) -> list[Tensor]:
-    """Items that have an item of their sequence 1, 2, 4, ... places before them, for distances up to the longest.
+    """Indices of the items that have an item 1, 2, 4, ... positions before them in their sequence, for each distance.
 
     Args:
         position: ``[M]``, position of each item in its sequence, from 0, on the CPU.
@@ -21,7 +21,7 @@ def reach_of(position: Tensor) -> list[Tensor]:
 
 
 class PrefixSums(torch.autograd.Function):
-    """``prefix_sums`` with gradients; the arguments are ``values`` and the tensors of ``reach``."""
+    """``prefix_sums`` with gradients: ``PrefixSums.apply(values, *reach)``."""
 
     @staticmethod
     def forward(ctx, values, *reach):
@@ -38,7 +38,7 @@ class PrefixSums(torch.autograd.Function):
 def prefix_sums(values: Tensor, reach: Sequence[Tensor]) -> Tensor:
     """Sums ``[M, ...]`` from the first item of the sequence to each item, by doubling (Hillis & Steele, 1986).
 
-    The order of additions depends only on the position in the sequence, so the result is the same in every batch.
+    The order of the additions depends only on the position in the sequence, so the sums are the same in every batch.
 
     Args:
         values: ``[M, ...]``.

@@ -14,20 +14,20 @@ from recbole_sigma.extras import require
 from recbole_sigma.model.registry import MODELS
 
 SAMPLES = 40
-"""Items for each list from which the lists are learnt; faiss asks for 39."""
+"""Number of items per list that the lists are learnt from; faiss asks for 39."""
 VALUES_AT_ONCE = 2**23
-"""Numbers in the vectors of candidates that are scored at a time, 34 MB; at least those of one user."""
+"""Most values in the candidates' vectors that are scored at a time, 34 MB; at least one user is scored."""
 
 
 class ProductIndex:
-    """The items with the largest products, by inverted lists of faiss.
+    """Finds the items with the largest products by inverted lists of faiss.
 
-    Every vector gets one more component that makes all of them equally long (Bachrach et al., RecSys 2014). Then the
-    largest product is the smallest distance, by which the lists are made.
+    Every item vector gets one more component, so that all have the same length (Bachrach et al., RecSys 2014). The
+    items with the largest products are then the closest ones, and the lists are made by distance.
 
     Args:
         items: ``[V, D]``, on the CPU.
-        probes: lists that are searched, of about ``4 sqrt(V)``; with all of them the search is exact.
+        probes: number of lists to search; there are about ``4 sqrt(V)``, and the search of all is exact.
 
     Raises:
         MissingExtraError: faiss is not installed.
@@ -72,9 +72,9 @@ class ExactSearch:
 
 
 class ApproximateSearch:
-    """Ranks candidates only: the items that an index finds for each vector of a user.
+    """Ranks only candidates: the items that an index finds for each vector of a user.
 
-    Candidates get the scores of the model; what may be missing are items. A user for whom fewer than k candidates are
+    Candidates have the scores of the model, but good items may be missing. A user for whom fewer than k candidates are
     found gets the exact ranking.
 
     Args:
@@ -83,7 +83,7 @@ class ApproximateSearch:
 
     Raises:
         MissingExtraError: faiss is not installed.
-        RequestError: the model has no such vectors, or probes is no positive integer.
+        RequestError: the model has no such vectors, or probes is not a positive integer.
     """
 
     def __init__(self, exact: ExactSearch, probes: int) -> None:
@@ -126,7 +126,7 @@ class ApproximateSearch:
         return ranked
 
     def _best(self, users: Tensor, first_row: int, k: int, count: int, excluded: Tensor) -> Ranked:
-        """The best candidates of users ``[b, K, D]``, on the CPU; the first user has the row ``first_row`` in the pairs."""
+        """The best candidates of users ``[b, K, D]``, whose rows in ``excluded`` start at ``first_row``; on the CPU."""
         found = self._index.search(users.flatten(0, 1).cpu(), count)
         items = (1 + found.view(len(users), -1)).sort(1).values  # [b, C], 0 where nothing was found
         with precision.no_autocast(users):

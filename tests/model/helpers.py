@@ -5,7 +5,10 @@ from functools import partial
 import torch
 from recbole.data.interaction import Interaction
 
+from recbole_sigma.layers.packing import Packing, TrainingBatch
 from recbole_sigma.model import MODELS
+from tests.model.toy_gru import GRUAP
+from tests.model.toy_interests import ToyInterests
 
 NUM_ITEMS = 21  # the padding included
 MAX_LENGTH = 10
@@ -28,6 +31,7 @@ SMALL = {
     "inner_size": 12,
     "n_heads": 2,
     "num_categories": 3,
+    "num_interests": 3,
     "num_negatives": 7,
     "mie_loss": "full",
     "item_dropout_prob": 0.0,
@@ -47,9 +51,13 @@ class Catalog:
         return self.num_items
 
 
+EVERY_MODEL = {**MODELS, "GRUAP": GRUAP, "ToyInterests": ToyInterests}
+"""Those of the plugin, one without a Transformer's settings, and one with several vectors per user."""
+
+
 def build(name, num_items=NUM_ITEMS, **settings):
     """A small model with its initial weights; no dropout unless asked for."""
-    return MODELS[name]({**RECBOLE, **SMALL, **settings}, Catalog(num_items))
+    return EVERY_MODEL[name]({**RECBOLE, **SMALL, **settings}, Catalog(num_items))
 
 
 def build_random(name, seed=0, **settings):
@@ -78,6 +86,13 @@ def to_places(x, mask):
     places = x.new_zeros(*mask.shape, *x.shape[1:])
     places[mask] = x
     return places
+
+
+def packed(*sequences, device="cpu"):
+    """What the plugin's loader makes of whole sequences: every item but the last has a target, the next one."""
+    items = torch.tensor([item for sequence in sequences for item in sequence[:-1]], device=device)
+    target = torch.tensor([item for sequence in sequences for item in sequence[1:]], device=device)
+    return TrainingBatch(items, Packing(torch.tensor([len(s) - 1 for s in sequences]), device), target, None)
 
 
 def all_positions(*sequences, width=None):

@@ -9,6 +9,7 @@ import torch
 import recbole_sigma
 from recbole_sigma import run_recbole_sigma
 from recbole_sigma.errors import MissingExtraError, RequestError
+from recbole_sigma.model import MODELS
 from recbole_sigma.recommend.search import ProductIndex
 
 NUM_ITEMS = 4_000
@@ -158,7 +159,8 @@ def test_another_kind_is_refused(rec):
 
 
 def test_a_model_without_vectors_is_refused(trained_stock):
-    with pytest.raises(RequestError, match="GRU4Rec has no vectors of users and items to search; expected SIGMA"):
+    expected = f"GRU4Rec has no vectors of users and items to search; expected one of {', '.join(MODELS)}"
+    with pytest.raises(RequestError, match=expected):
         recbole_sigma.load(trained_stock, device="cpu").index()
 
 
