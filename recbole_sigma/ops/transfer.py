@@ -1,4 +1,4 @@
-"""From the CPU to where the work is done."""
+"""Copies from the CPU to another device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device, without waiting for it: GPUs copy from pinned memory while the CPU goes on."""
+    """Copy a tensor from the CPU to a device without waiting: a GPU copies from pinned memory while the CPU goes on."""
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -17,7 +17,7 @@ dtype, K, D, weighted, capability = json.loads(sys.argv[1])
 pointer = {"float32": "*fp32", "bfloat16": "*bf16", "float16": "*fp16"}[dtype]
 tensor = torch.zeros(9, K, D, dtype=getattr(torch, dtype))
 log_weight = torch.zeros(9) if weighted else None
-problem = fused._Problem(tensor, tensor[:, 0], torch.zeros(9, dtype=torch.int64), log_weight, 1.0, "max")
+problem = fused.Problem(tensor, tensor[:, 0], torch.zeros(9, dtype=torch.int64), log_weight, 1.0, "max")
 options = {name: problem.options.pop(name) for name in ("num_warps", "num_stages")}
 of = {"interests": pointer, "items": pointer, "excluded": "*i64", "scale": "fp32"}
 shared = {}

@@ -1,7 +1,7 @@
-"""Cross-entropy of items that are scored by the best of several interests, without holding the scores.
+"""Cross-entropy over the catalog, where the best of several interests scores an item, without storing all scores.
 
-Every implementation computes ``log(exp(own) + sum of exp(others)) - own`` from the target's logit and those of the
-other items: never negative, and exact where the target has nearly all of the probability.
+Every implementation computes ``log(exp(own) + sum of exp(others)) - own`` from the logit of the target and the logits
+of the other items. The result is never negative, and it is exact where the target has nearly all of the probability.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ def interest_cross_entropy(
 ) -> Tensor:
     """``logsumexp_v(max_k u_k.v / t) - max_k u_k.target / t``: (9) of SIGMA (Li et al., 2025), (13) for one interest.
 
-    Interests that score an item alike share its gradient equally. Matrix products run in the type of the arguments,
-    or in that of ``torch.autocast`` where it is on; everything else in float32 or wider.
+    If several interests give an item the same highest score, to the bit, they share its gradient equally. Matrix
+    products run in the type of the arguments, or in the type of ``torch.autocast`` if it is on. Everything else is in
+    float32 or wider.
 
     Args:
         interests: u, ``[N, K, D]``, or ``[N, D]`` for K = 1.
-        items: ``[V, D]``, every item that can be recommended.
+        items: ``[V, D]``, the catalog.
         target: ``[N]``, rows of ``items``.
         temperature: t, more than 0.
-        impl: "naive" holds ``[N, K, V]`` scores; "tiled" and "triton" need O(N K D + V D) memory; "triton" runs on
-            CUDA, or on CPUs where TRITON_INTERPRET is 1; "auto" is "tiled", which fits its tiles to the device and
-            the sizes, as long as the kernels have not been measured on a GPU.
-        reduce: "max" as above; "sum" takes the log-sum-exp over items and interests together, and the maximum for
-            the target alone: the loss of (6) of DSS (Ma et al., 2020).
+        impl: "naive" stores ``[N, K, V]`` scores; "tiled" and "triton" need O(N K D + V D) memory. "triton" runs on
+            CUDA, or on a CPU if the environment variable TRITON_INTERPRET is 1. "auto" is "tiled", whose tiles fit the
+            device and the sizes, until the kernels have been measured on a GPU.
+        reduce: "max" as above; "sum" takes the log-sum-exp over items and interests together, and the maximum only
+            for the target: the loss (6) of DSS (Ma et al., 2020).
 
     Returns:
         ``[N]`` in nats, in float32 or wider.
 
     Raises:
-        ValueError: arguments that do not fit together, or an ``impl`` that cannot run on them.
+        ValueError: arguments do not fit together, or ``impl`` cannot run on them.
     """
     interests = _with_interest_dimension(interests)
     _check(interests, items, target, temperature, reduce)
@@ -65,23 +66,26 @@ def sampled_interest_cross_entropy(
     temperature: float = 1.0,
     impl: str = "auto",
     reduce: str = "max",
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """``interest_cross_entropy`` with its sum over the catalog estimated from sampled items.
 
-    The samples, one set for all rows, are drawn with replacement from a proposal distribution Q. Where one is the
-    target of a row it does not count there; the others weigh ``1 / (num_samples Q)`` (the log-Q correction of
-    Bengio & Senecal, 2008), so that the sum, before its logarithm, is right on average.
+    All rows share one set of samples, drawn with replacement from a proposal distribution Q. A sample that is the
+    target of a row does not count in this row. The others have the weight ``1 / (num_samples Q)`` (the log-Q correction
+    of Bengio & Senecal, 2008), so the estimate of the sum, before its logarithm, is unbiased.
 
     Args:
         interests, items, target, temperature, impl, reduce: as for ``interest_cross_entropy``.
         num_samples: at least 1.
-        proposal: Q, "uniform" or "log-uniform", about ``1 / (row + 1)``, for items in order of falling popularity.
+        proposal: Q, "uniform" or "log-uniform". The latter is about proportional to ``1 / (row + 1)``, for items in
+            order of falling popularity.
+        generator: source of the random numbers, on the device of the items; by default PyTorch's.
 
     Returns:
         ``[N]`` in nats, as ``interest_cross_entropy``.
 
     Raises:
-        ValueError: as for ``interest_cross_entropy``, or an unknown proposal.
+        ValueError: as for ``interest_cross_entropy``; or ``proposal`` is unknown, or ``num_samples`` less than 1.
     """
     interests = _with_interest_dimension(interests)
     _check(interests, items, target, temperature, reduce)
@@ -89,7 +93,7 @@ def sampled_interest_cross_entropy(
         raise ValueError(f"proposal is {proposal!r}; expected one of {', '.join(PROPOSALS)}")
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}; expected at least 1")
-    rows, log_weight = sample_negatives(len(items), num_samples, proposal, items.device)
+    rows, log_weight = sample_negatives(len(items), num_samples, proposal, items.device, generator)
     place = torch.searchsorted(rows, target.contiguous()).clamp(max=num_samples - 1)
     excluded = torch.where(rows[place] == target, place, -1)
     return _loss(interests, items, target, items[rows], excluded, log_weight, temperature, impl, reduce)
@@ -122,7 +126,7 @@ def _loss(
 
 
 def _excess_of_sum(logits: Tensor, best: Tensor) -> Tensor:
-    """``logsumexp_k(logits) - best`` from ``[N, K]`` and their maximum, exact near 0 too."""
+    """``logsumexp_k(logits) - best`` of logits ``[N, K]`` and their maximum; exact near 0, too."""
     is_best = (logits == best.unsqueeze(1)).to(logits.dtype)
     all_but_one_of_the_best = 1 - is_best / is_best.sum(1, keepdim=True)
     return torch.log1p(((logits - best.unsqueeze(1)).exp() * all_but_one_of_the_best).sum(1))
@@ -149,7 +153,7 @@ def _check(interests: Tensor, items: Tensor, target: Tensor, temperature: float,
             f"interests are on {interests.device}, items on {items.device}, target on {target.device}; "
             "expected one device"
         )
-    if target.device.type == "cpu" and len(target):  # on a GPU this would wait for it
+    if target.device.type == "cpu" and len(target):  # on a GPU this would synchronise
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= len(items):
             raise ValueError(f"target is from {low} to {high}; expected rows of items, 0 to {len(items) - 1}")

@@ -1,7 +1,7 @@
-"""Launches the Triton kernels: O(N K D + V D) memory, and scores that never leave the chip.
+"""The Triton kernels' launches: O(N K D + V D) memory, and the scores never leave the chip.
 
-Backward computes the scores anew, once by rows and once by items, so that every gradient has one writer, is added
-up in a fixed order and repeats to the bit.
+The backward pass computes the scores again, once by rows and once by items. So every gradient has one writer, which
+adds in a fixed order, and results repeat to the bit.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MOST_INTERESTS = 64
 MOST_DIMENSIONS = 256
 TILE_INTERESTS = 64
-"""Interests of a tile: those of some rows together."""
+"""Interests in a tile, which holds all interests of some rows."""
 TILE_ITEMS = 128
 TILE_ITEM_BYTES = 2**15
 PROGRAMS = 512
-"""With fewer blocks of rows than this the catalog is split, to occupy all processors of a GPU."""
+"""With fewer blocks of rows than this, the catalog is split to occupy all processors of a GPU."""
 MOST_SPLITS = 8
 
 
 def cannot_run(interests: Tensor) -> str | None:
-    """The reason why the kernels cannot take these interests (and items like them), or None."""
+    """Why the kernels cannot run on these interests (and items of the same type and device), or None if they can."""
     _, num_interests, num_dimensions = interests.shape
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
@@ -49,7 +49,7 @@ class _LossAgainstOthers(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, interests, items, own, excluded, log_weight, scale, reduce):
-        highest, mass = _Problem(interests, items, excluded, log_weight, scale, reduce).sum_of_exponentials()
+        highest, mass = Problem(interests, items, excluded, log_weight, scale, reduce).sum_of_exponentials()
         loss, share = loss_and_share(own, highest, mass)
         ctx.save_for_backward(interests, items, excluded, log_weight, loss, highest, share)
         ctx.scale, ctx.reduce = scale, reduce
@@ -60,7 +60,7 @@ class _LossAgainstOthers(torch.autograd.Function):
     def backward(ctx, grad):
         interests, items, excluded, log_weight, loss, highest, share = ctx.saved_tensors
         of_interests, of_items, of_own = ctx.needs_input_grad[:3]
-        problem = _Problem(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
+        problem = Problem(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
         weight = share * grad
         return (
             problem.interests_gradient(highest, weight) if of_interests else None,
@@ -73,8 +73,8 @@ class _LossAgainstOthers(torch.autograd.Function):
 loss_against_others = _LossAgainstOthers.apply
 
 
-class _Problem:
-    """The arguments, cut into blocks for the kernels. A sum over interests has a row for each of them."""
+class Problem:
+    """The arguments, cut into blocks for the kernels. With ``reduce="sum"``, each interest is a row of its own."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class _Problem:
         return top, (mass * (highest - top.unsqueeze(1)).exp()).sum(1)
 
     def interests_gradient(self, highest: Tensor, weight: Tensor) -> Tensor:
-        """From a slope in each logit of ``weight exp(logit - highest)``, with both ``[N]``."""
+        """Gradient, if the slope in each logit is ``weight exp(logit - highest)``, both ``[N]``."""
         parts = torch.empty(self.splits, *self.rows.shape, dtype=torch.float32, device=self.rows.device)
         self._launch(
             "interests_gradient_kernel",
@@ -137,7 +137,7 @@ class _Problem:
         return parts.sum(0).to(self.rows.dtype).view(self.shape)
 
     def items_gradient(self, highest: Tensor, weight: Tensor) -> Tensor:
-        """As ``interests_gradient``."""
+        """Arguments as for ``interests_gradient``."""
         gradient = torch.empty_like(self.items)
         self._launch(
             "items_gradient_kernel",

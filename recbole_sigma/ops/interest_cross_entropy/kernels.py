@@ -1,7 +1,7 @@
-"""Triton kernels of the sum over items of the exponential of the best interest's score.
+"""Triton kernels for the sum over items of the exponential of the best interest's score, and its gradients.
 
-A program holds some rows with all their interests as one matrix ``[R, D]``, ``R = BLOCK_N BLOCK_K``, so that a tile
-of items ``[BLOCK_V, D]`` takes one product. Nothing larger than a tile of scores ``[R, BLOCK_V]`` exists.
+A program holds some rows with all their interests as one matrix ``[R, D]``, ``R = BLOCK_N BLOCK_K``, so a tile of items
+``[BLOCK_V, D]`` takes one matrix product. Nothing is larger than a tile of scores ``[R, BLOCK_V]``.
 """
 
 import triton
@@ -10,7 +10,7 @@ import triton.language as tl
 
 @triton.jit
 def _load_interests(pointer, block, N, K, D, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr):
-    """Interests ``[R, BLOCK_D]`` of a block of rows, their offsets, and which of them exist."""
+    """Interests ``[R, BLOCK_D]`` of a block of rows, their offsets in memory, and a mask of those that exist."""
     r = tl.arange(0, BLOCK_N * BLOCK_K)
     n = block * BLOCK_N + r // BLOCK_K
     k = r % BLOCK_K
@@ -22,7 +22,7 @@ def _load_interests(pointer, block, N, K, D, BLOCK_N: tl.constexpr, BLOCK_K: tl.
 
 @triton.jit
 def _load_items(pointer, v, V, D, BLOCK_D: tl.constexpr):
-    """Items ``[BLOCK_V, BLOCK_D]`` of the rows v, their offsets, and which of them exist."""
+    """Items ``[BLOCK_V, BLOCK_D]`` of the rows v, their offsets in memory, and a mask of those that exist."""
     d = tl.arange(0, BLOCK_D)
     offsets = v.to(tl.int64)[:, None] * D + d[None, :]
     exists = (v < V)[:, None] & (d < D)[None, :]
@@ -43,7 +43,7 @@ def _scores(
 
 @triton.jit
 def _logits(best, v, V, excluded, log_weight, scale, WEIGHTED: tl.constexpr):
-    """Exponents ``[BLOCK_N, BLOCK_V]`` of the sum, minus infinity for what it leaves out."""
+    """Logits ``[BLOCK_N, BLOCK_V]`` of the terms of the sum; minus infinity for the excluded items."""
     logits = best * scale
     if WEIGHTED:
         logits += tl.load(log_weight + v, mask=v < V, other=0.0)[None, :]
@@ -55,7 +55,7 @@ def _logits(best, v, V, excluded, log_weight, scale, WEIGHTED: tl.constexpr):
 def _slope(
     scores, best, logits, highest, weight, scale, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr
 ):
-    """Gradient ``[R, BLOCK_V]`` of the scores; the interests with the best one share it."""
+    """Gradient ``[R, BLOCK_V]`` of the scores; interests with the same best score share it equally."""
     is_best = (scores == best[:, None, :]).to(tl.float32)
     slope = tl.exp(logits - highest[:, None]) * weight[:, None] * scale / tl.sum(is_best, axis=1)
     return tl.reshape(is_best * slope[:, None, :], (BLOCK_N * BLOCK_K, BLOCK_V))
@@ -68,8 +68,8 @@ def sum_kernel(
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Program (i, j): for the i-th block of rows and the j-th part of the catalog, the highest logit and the sum of
-    ``exp(logit - highest)``."""
+    """Program (i, j) computes the highest logit and the sum of ``exp(logit - highest)``, for the i-th block of rows and
+    the j-th part of the catalog."""
     block, split = tl.program_id(0), tl.program_id(1)
     n = block * BLOCK_N + tl.arange(0, BLOCK_N)
     u = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)[0]
@@ -96,7 +96,7 @@ def interests_gradient_kernel(
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Program (i, j): gradient of the i-th block of rows from the j-th part of the catalog."""
+    """Program (i, j) computes the gradient of the i-th block of rows from the j-th part of the catalog."""
     block, split = tl.program_id(0), tl.program_id(1)
     n = block * BLOCK_N + tl.arange(0, BLOCK_N)
     u, offsets, exists = _load_interests(interests, block, N, K, D, BLOCK_N, BLOCK_K, BLOCK_D)
@@ -123,7 +123,7 @@ def items_gradient_kernel(
     BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr,
     WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Program i: gradient of the i-th block of items from all rows."""
+    """Program i computes the gradient of the i-th block of items from all rows."""
     v = tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
     e, offsets, exists = _load_items(items, v, V, D, BLOCK_D)
     sums = tl.zeros((BLOCK_V, BLOCK_D), tl.float32)

@@ -1,4 +1,4 @@
-"""Items that stand for the catalog in a sampled softmax."""
+"""Negative items that a sampled softmax draws from the catalog."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ from torch import Tensor
 PROPOSALS = ("uniform", "log-uniform")
 
 
-def sample_negatives(num_items: int, num_samples: int, proposal: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Draw with replacement from a distribution Q over the items, and correct for it.
+def sample_negatives(
+    num_items: int,
+    num_samples: int,
+    proposal: str,
+    device: torch.device | str,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Draw items with replacement from a distribution Q, with weights that correct for Q.
+
+    Args:
+        num_items: the items are rows 0 to ``num_items - 1``.
+        num_samples: number of draws.
+        proposal: Q, one of ``PROPOSALS``; "log-uniform" expects items in order of falling popularity.
+        device: of the results.
+        generator: source of the random numbers, on ``device``; by default PyTorch's.
 
     Returns:
-        Rows of the items ``[num_samples]`` in ascending order, and the logarithm of the weight with which each
-        stands for the catalog ``[num_samples]``: its number of draws over ``num_samples Q``, at the first place of
-        an item that was drawn more than once, and minus infinity at its others.
+        Drawn rows ``[num_samples]`` in ascending order, and their log-weights ``[num_samples]``. The weight of an item
+        is its number of draws over ``num_samples Q``. The first entry of an item carries its whole weight; the entries
+        of its other draws have a log-weight of minus infinity.
     """
-    uniform = torch.rand(num_samples, dtype=torch.float64, device=device)
+    uniform = torch.rand(num_samples, dtype=torch.float64, device=device, generator=generator)
     if proposal == "uniform":
         rows = uniform * num_items
     else:
@@ -32,7 +45,7 @@ def sample_negatives(num_items: int, num_samples: int, proposal: str, device: to
 
 
 def log_probability(rows: Tensor, num_items: int, proposal: str) -> Tensor:
-    """``log Q`` of items, shaped as ``rows``, float64."""
+    """``log Q`` of items, in the shape of ``rows``, in float64."""
     if proposal == "uniform":
         return torch.full(rows.shape, -math.log(num_items), dtype=torch.float64, device=rows.device)
     return torch.log(torch.log1p(1 / (rows.double() + 1)) / math.log(num_items + 1))

@@ -1,4 +1,4 @@
-"""Tiles of rows and items in plain PyTorch, on any device, in O(N K D + V D) memory."""
+"""Plain PyTorch in tiles of rows and items, on any device, in O(N K D + V D) memory."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from recbole_sigma import precision
 from recbole_sigma.ops.interest_cross_entropy.naive import loss_and_share, own_gradient
 
 TILE_ITEMS = 1024
-"""Least number of items of a tile."""
+"""Smallest number of items in a tile."""
 TILE_SCORES = 2**19
-"""Scores of a tile on a CPU: with what is made of them they fit the caches of two cores."""
+"""Scores in a tile on a CPU. They and what is computed from them fit the caches of two cores."""
 TILE_SCORES_OF_GPU = 2**24
-"""Scores of a tile on other devices, where many small steps would take longer than their arithmetic (not measured)."""
+"""Scores in a tile on other devices, where launching many small steps would take longer than computing them (not
+measured)."""
 HELD_SCORES = 2**23
-"""Scores that forward may hold at a time on a CPU, in order to make gradients from them."""
+"""Most scores that the forward pass may hold at a time on a CPU, to compute the gradients from them."""
 HELD_ROWS = (32, 256)
-"""Rows held at a time, if there are so many: for fewer, computing their scores twice is faster; more save nothing."""
+"""Fewest and most rows held at a time. With fewer it is faster to compute the scores twice; more save nothing."""
 
 ROWS_OF_KERNELS = 16
-"""Held rows come in multiples of it: in bfloat16, a CPU makes kernels for each number of rows that it meets."""
+"""The number of held rows is a multiple of this: in bfloat16, a CPU builds kernels for each new number of rows."""
 
 
 def loss_against_others(
@@ -46,7 +47,7 @@ class _Tile(NamedTuple):
     rows: slice
     columns: slice
     scores: Tensor  # [n, K, v]
-    reduced: Tensor  # [n, 1, v], the maximum over K, or all scores where the sum runs over K too
+    reduced: Tensor  # [n, 1, v], the maximum over K; or all scores, if the sum runs over K, too
 
 
 class _Gradients(NamedTuple):
@@ -55,7 +56,7 @@ class _Gradients(NamedTuple):
 
 
 class _Catalog(NamedTuple):
-    """The arguments of ``loss_against_others``, and what is computed tile by tile."""
+    """The arguments of ``loss_against_others``, and what to compute in a tile."""
 
     interests: Tensor
     items: Tensor
@@ -74,14 +75,14 @@ class _Catalog(NamedTuple):
 
     @property
     def tile_items(self) -> int:
-        """More than ``TILE_ITEMS`` where there are fewer rows than a tile may have."""
+        """More than ``TILE_ITEMS`` if there are fewer rows than a tile may have."""
         return max(TILE_ITEMS, self.tile_scores // (len(self.interests) * self.interests.shape[1]))
 
     @property
     def held_rows(self) -> int:
-        """Rows whose scores against the whole catalog are held at a time, 0 for none."""
+        """Number of rows whose scores of the whole catalog are held at a time, or 0."""
         if self.items.device.type != "cpu" or self.interests.dtype == torch.float16:
-            return 0  # float16 needs its loss scaled before gradients become small
+            return 0  # forward does not know the scale of the loss, without which float16 gradients underflow
         least, most = HELD_ROWS
         num_rows = len(self.interests)
         fitting = min(HELD_SCORES // (self.interests.shape[1] * len(self.items)), most, num_rows)
@@ -103,7 +104,7 @@ class _Catalog(NamedTuple):
         return (self.tile(rows, columns) for columns in _slices(len(self.items), self.tile_items))
 
     def logits(self, tile: _Tile, dtype: torch.dtype) -> Tensor:
-        """Exponents of the sum, shaped as ``tile.reduced`` and new in memory."""
+        """Logits of the terms of the sum, in the shape of ``tile.reduced`` and in new memory."""
         logits = tile.reduced.to(dtype) * self.scale
         if self.log_weight is not None:
             logits += self.log_weight[tile.columns]
@@ -113,10 +114,12 @@ class _Catalog(NamedTuple):
         return logits.scatter_(2, column, logits.gather(2, column).masked_fill_(inside, -math.inf))
 
     def add_gradients(self, gradients: _Gradients, tile: _Tile, exponentials: Tensor, weight: Tensor) -> None:
-        """Add those whose slope in a logit is ``weight`` times its exponential, in the memory of both.
+        """Add the gradients of a tile, where the slope in a logit is ``weight`` times its exponential.
+
+        This overwrites ``exponentials`` and the scores of the tile.
 
         Args:
-            exponentials: shaped as ``tile.reduced``.
+            exponentials: in the shape of ``tile.reduced``.
             weight: ``[n]``.
         """
         exponentials *= (weight * self.scale).view(-1, 1, 1)
@@ -135,10 +138,10 @@ class _Catalog(NamedTuple):
 
 
 class _LossAgainstOthers(torch.autograd.Function):
-    """Forward makes the gradients of the sum of losses where it can hold the scores; else backward makes them.
+    """If the forward pass can hold the scores, it computes the gradients of the sum of losses from them.
 
-    Backward scales what forward made: row by row for the interests, and for the items if all losses have the same
-    gradient, as after ``sum`` or ``mean``. If they differ, it makes those of the items anew.
+    The backward pass scales these gradients: row by row for the interests; for the items only if all losses have the
+    same gradient, as after ``sum`` or ``mean``. Otherwise it computes the gradients from new scores.
     """
 
     @staticmethod
@@ -174,10 +177,10 @@ class _LossAgainstOthers(torch.autograd.Function):
         interests, items, excluded, log_weight, loss, highest, share, *made = ctx.saved_tensors
         catalog = _Catalog(interests, items, excluded, log_weight, ctx.scale, ctx.reduce)
         of_interests, of_items, of_own = ctx.needs_input_grad[:3]
-        all_equal = ctx.held and bool((grad == grad[0]).all())  # held on CPUs alone: on a GPU this would wait for it
+        all_equal = ctx.held and bool((grad == grad[0]).all())  # synchronises a GPU, but only CPUs hold scores
         anew = catalog.zero_gradients(of_interests and not ctx.held, of_items and not all_equal, loss.dtype)
         if any(gradient is not None for gradient in anew):
-            with precision.no_autocast(grad):  # the scores must be those of forward
+            with precision.no_autocast(grad):  # the scores must be those of the forward pass
                 for rows in _slices(len(grad), catalog.tile_rows):
                     for tile in catalog.tiles(rows):
                         logits = catalog.logits(tile, loss.dtype)
@@ -206,9 +209,9 @@ def _slices(length: int, size: int) -> Iterator[slice]:
 
 
 def _sum_of_exponentials(parts: Iterable[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest of the logits ``[n]``, given in parts ``[n, v]``, and the sum of ``exp(logit - highest)``.
+    """Highest logit ``[n]``, and sum of ``exp(logit - highest)`` ``[n]``, of logits given in parts ``[n, v]``.
 
-    Each part is overwritten with its exponentials, less the highest logit so far.
+    Each part is overwritten with ``exp(logit - highest so far)``.
     """
     highest, mass = torch.full_like(like, torch.finfo(like.dtype).min), torch.zeros_like(like)
     for logits in parts:
@@ -219,7 +222,7 @@ def _sum_of_exponentials(parts: Iterable[Tensor], like: Tensor) -> tuple[Tensor,
 
 
 def _share_among_best(slope: Tensor, tile: _Tile) -> Tensor:
-    """Gradient ``[n, K, v]`` of the scores from that of the reduced ones: of equal scores each has the same part."""
+    """Gradient ``[n, K, v]`` of the scores from that of the reduced scores; equal best scores share it equally."""
     slope = slope.to(tile.scores.dtype)
     if tile.reduced is tile.scores:
         return slope

@@ -1,4 +1,4 @@
-"""Running state of every interest of every prefix of a batch of sequences (SIGMA, section 3.2)."""
+"""State of every interest after every prefix of a batch of sequences (SIGMA, section 3.2)."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ def interest_scan(
     *,
     impl: str = "auto",
 ) -> InterestScan:
-    """Soft sums, intensities and hard states for all prefixes of sequences that lie one after another.
+    """Soft sums, intensities and hard states of all prefixes of packed sequences.
 
-    The result for a sequence does not depend on the others. Sums are in float32 or wider.
+    The result of a sequence does not depend on the other sequences. Sums are in float32 or wider.
 
     Args:
-        items: v, ``[M, D]``, in time order within a sequence.
+        items: v, ``[M, D]``, sequence by sequence in time order.
         probability: a, ``[M, K]``, of the categories of each item.
-        assigned: ``[M, D]``, what the GRU reads: the items, perhaps with a straight-through factor of 1.
-        category: ``[M]``, to which each item is assigned, in ``range(K)``.
-        lengths: ``[B]``, items of each sequence, with sum M; 0 is allowed. On the CPU, the scan waits for no GPU.
-        gru: unidirectional, of one layer and hidden size D, started from zero for every sequence and category.
-        impl: "naive", loops over prefixes and categories; "packed", index arithmetic and one call of the GRU;
+        assigned: ``[M, D]``, what the GRU reads: the items, possibly times a straight-through factor of 1.
+        category: ``[M]``, the category that each item is assigned to, in ``range(K)``.
+        lengths: ``[B]``, number of items of each sequence, with sum M; 0 is allowed. If it is on the CPU, the scan
+            does not synchronise with a GPU.
+        gru: one layer, one direction, input and hidden size D. It starts from zeros for every sequence and category.
+        impl: "naive" loops over prefixes and categories; "packed" uses index arithmetic and one call of the GRU;
             "auto" is "packed".
 
     Returns:
         The state after each item, ``[M, ...]``.
 
     Raises:
-        ValueError: arguments that do not fit together, or an unknown ``impl``.
+        ValueError: arguments do not fit together, or ``impl`` is unknown.
     """
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl is {impl!r}; expected one of {', '.join(IMPLEMENTATIONS)}")
@@ -62,9 +63,8 @@ def interest_scan(
         raise ValueError(f"there are {num_items} items and {len(probability)} rows of probability; expected as many")
     if gru.num_layers != 1 or gru.bidirectional or (gru.input_size, gru.hidden_size) != (items.shape[1],) * 2:
         raise ValueError(f"gru is {gru}; expected one layer, one direction and both sizes {items.shape[1]}")
-    if (
-        lengths.device.type == "cpu" and int(lengths.sum()) != num_items
-    ):  # on a GPU, this and the next would wait for it
+    # The checks of values would synchronise with a GPU.
+    if lengths.device.type == "cpu" and int(lengths.sum()) != num_items:
         raise ValueError(f"lengths sum to {int(lengths.sum())}; expected {num_items}, the number of items")
     if category.device.type == "cpu" and num_items:
         low, high = int(category.min()), int(category.max())

@@ -1,4 +1,4 @@
-"""The definition, prefix by prefix and category by category."""
+"""The definition, in loops over prefixes and categories."""
 
 from __future__ import annotations
 

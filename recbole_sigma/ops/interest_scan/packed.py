@@ -1,4 +1,4 @@
-"""All prefixes at once: sums by doubling, and one call of the GRU on the subsequences of all categories."""
+"""All prefixes together: prefix sums, and one call of the GRU on the subsequences of all categories."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scan(
 
 
 class _SoftSums(torch.autograd.Function):
-    """Prefix sums of ``probability [M, K]`` times ``items [M, D]``, without keeping the products: ``[M, K, D]``."""
+    """Prefix sums ``[M, K, D]`` of ``probability [M, K]`` times ``items [M, D]``; the products are not saved."""
 
     @staticmethod
     def forward(ctx, items, probability, *reach):
@@ -52,7 +52,8 @@ class _SoftSums(torch.autograd.Function):
 def hard_states(
     assigned: Tensor, category: Tensor, num_categories: int, lengths: Tensor, first: Tensor, gru: nn.GRU
 ) -> tuple[Tensor, Tensor]:
-    """State of the GRU ``[M, K, D]`` after the last item of each category so far, and which have one ``[M, K]``.
+    """State of the GRU ``[M, K, D]`` after the last item of each category so far, and a mask ``[M, K]`` of categories
+    that have an item so far.
 
     Args:
         lengths: ``[B]``, on the CPU.
@@ -75,35 +76,41 @@ def hard_states(
     return F.embedding(latest, states, padding_idx=0), latest > 0
 
 
-def steps_and_ranks(group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
-    """Where a ``PackedSequence`` holds items that are given sequence by sequence in time order.
+def steps_and_ranks(subsequence: Tensor, num_subsequences: int) -> tuple[Tensor, Tensor]:
+    """Where a ``PackedSequence`` of subsequences holds items that are given in time order.
 
     Args:
-        group: ``[M]``, the subsequence that each item belongs to, in ``range(num_groups)``.
+        subsequence: ``[M]``, the subsequence that each item belongs to, in ``range(num_subsequences)``.
 
     Returns:
-        The item's place in its subsequence, from 0, and the subsequence's among all, longest first; ``[M]`` each.
+        Position of each item in its subsequence, from 0, ``[M]``; and rank of its subsequence when all are sorted by
+        length, longest first, ``[M]``.
     """
-    item = torch.arange(len(group), device=group.device)
-    lengths = torch.zeros(num_groups, dtype=torch.long, device=group.device).index_add(0, group, torch.ones_like(group))
-    by_bucket = group.argsort(stable=True)
-    step = torch.empty_like(group)
-    step[by_bucket] = item - (lengths.cumsum(0) - lengths)[group[by_bucket]]
+    device = subsequence.device
+    item = torch.arange(len(subsequence), device=device)
+    lengths = torch.zeros(num_subsequences, dtype=torch.long, device=device)
+    lengths = lengths.index_add(0, subsequence, torch.ones_like(subsequence))
+    by_subsequence = subsequence.argsort(stable=True)
+    step = torch.empty_like(subsequence)
+    step[by_subsequence] = item - (lengths.cumsum(0) - lengths)[subsequence[by_subsequence]]
     rank = torch.empty_like(lengths)
-    rank[lengths.argsort(descending=True, stable=True)] = torch.arange(num_groups, device=group.device)
-    return step, rank[group]
+    rank[lengths.argsort(descending=True, stable=True)] = torch.arange(num_subsequences, device=device)
+    return step, rank[subsequence]
 
 
 def batch_sizes_of(step: Tensor, lengths: Tensor, num_categories: int) -> Tensor:
-    """Subsequences at each step, on the CPU as PyTorch wants it; the most, where a GPU would have to be waited for."""
+    """Number of subsequences at each step, on the CPU as PyTorch requires; its upper bound if a GPU knows ``step``."""
     return torch.bincount(step) if step.device.type == "cpu" else largest_batch_sizes(lengths, num_categories)
 
 
 def largest_batch_sizes(lengths: Tensor, num_categories: int) -> Tensor:
-    """The most subsequences that can have an item at each step, whatever the categories, for ``lengths`` ``[B]``.
+    """Largest possible number of subsequences at each step, whatever the categories are.
 
-    Of a sequence of n items at most ``n // s`` categories have s of them. So a GPU need not be waited for; the GRU
-    reads up to twice as many items.
+    In a sequence of n items, at most ``n // s`` categories have s items or more. With this bound the scan does not wait
+    for a GPU, but the GRU reads up to twice as many items.
+
+    Args:
+        lengths: ``[B]``, of the sequences.
     """
     steps = torch.arange(1, int(lengths.max()) + 1)
     return (lengths.unsqueeze(1) // steps).clamp_max(num_categories).sum(0)

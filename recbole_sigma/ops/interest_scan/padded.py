@@ -1,4 +1,4 @@
-"""The same for padded sequences by operations whose shapes are known beforehand, so that the scan can be exported."""
+"""The scan of padded sequences. No shape depends on a value, so the scan can be exported."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 def scan(
     items: Tensor, probability: Tensor, assigned: Tensor, category: Tensor, gru: nn.GRU, max_length: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As ``interest_scan``, of ``B`` sequences of ``T`` places each, padded on the right.
+    """As ``interest_scan``, for ``B`` sequences padded on the right to ``T`` places.
 
-    The states at the padding mean nothing. The GRU runs over ``max_length`` steps for each category, of which those
-    behind the last item of the category are padding.
+    The states at the padding are meaningless. The GRU runs over ``max_length`` steps for each category; the steps after
+    the last item of the category are padding.
 
     Args:
         items, assigned: ``[B, T, D]``.
         probability: ``[B, T, K]``.
         category: ``[B, T]``.
-        max_length: at least T.
+        max_length: number of steps of the GRU, at least T.
 
     Returns:
         ``[B, T, K, D]``, ``[B, T, K]``, ``[B, T, K, D]`` and ``[B, T, K]``.
@@ -31,7 +31,7 @@ def scan(
 
     categories = torch.arange(num_categories, device=items.device)
     number = (category.unsqueeze(2) == categories).long().cumsum(1)  # [B, T, K], items of each category so far
-    first = categories * max_length  # of the places of a category, one behind the other
+    first = categories * max_length  # place of each category: a category has max_length places
     place = first[category] + number.gather(2, category.unsqueeze(2)).squeeze(2) - 1
     by_category = assigned.new_zeros(batch, num_categories * max_length, size)
     by_category = by_category.scatter(1, place.unsqueeze(2).expand(-1, -1, size), assigned)
