@@ -6,25 +6,26 @@ import torch
 from torch.nn import functional as F
 
 from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
+from recbole_sigma.ops.interest_cross_entropy import REDUCTIONS as REDUCTIONS
 from recbole_sigma.ops.interest_cross_entropy.negative_sampling import sample_negatives
 
 SEED = 5
-"""Of the candidates."""
+"""Of the draws."""
 
 
 def definition(interests, items, target, temperature=1.0, reduce="max"):
     """``logsumexp_v(max_k u_k.v / t) - max_k u_k.target / t``, or the log-sum-exp over v and k together."""
     scores = torch.einsum("nkd,vd->nkv", interests, items) / temperature
-    best = scores.amax(1)  # of equal scores each gets the same part of the gradient
+    best = scores.amax(1)  # its gradient is shared equally by equal scores
     of_target = best.gather(1, target.unsqueeze(1)).squeeze(1)
     logits = best if reduce == "max" else scores.flatten(1)
-    # By log_softmax, whose gradient sums to one even where the log-sum-exp has no digits left for the sum.
+    # log_softmax, whose gradient sums to one even if the log-sum-exp is too large to have digits left for the sum
     highest = logits.detach().argmax(1, keepdim=True)
     return (logits.gather(1, highest).squeeze(1) - of_target) - logits.log_softmax(1).gather(1, highest).squeeze(1)
 
 
 def usual(interests, items, target, temperature=1.0, reduce="max"):
-    """The same by the usual functions of PyTorch, in the precision of the arguments throughout."""
+    """The same loss by PyTorch's usual functions, all in the precision of the arguments."""
     scores = interests @ items.T / temperature
     best = scores.amax(1)
     if reduce == "max":
@@ -33,19 +34,23 @@ def usual(interests, items, target, temperature=1.0, reduce="max"):
 
 
 def probability(row, num_items, proposal):
-    """With which a candidate is drawn."""
+    """Probability of a row in one draw."""
     if proposal == "uniform":
         return 1 / num_items
     return math.log((row + 2) / (row + 1)) / math.log(num_items + 1)
 
 
+def generator(device="cpu", seed=SEED):
+    return torch.Generator(device).manual_seed(seed)
+
+
 def draw(num_items, num_samples, proposal, device="cpu"):
-    torch.manual_seed(SEED)
-    return sample_negatives(num_items, num_samples, proposal, torch.device(device))[0].tolist()
+    """The rows that ``sampled`` draws."""
+    return sample_negatives(num_items, num_samples, proposal, device, generator(device))[0].tolist()
 
 
 def sampled_definition(interests, items, target, *, num_samples, proposal="uniform", temperature=1.0, reduce="max"):
-    """``log Z - max_k u_k.target / t``, one row and one draw at a time; a draw of the target does not count in Z."""
+    """``log Z - max_k u_k.target / t``, in a loop over rows and draws; a draw of the target does not count in Z."""
     draws = draw(len(items), num_samples, proposal, items.device)
     result = []
     for u, own in zip(interests, target.tolist()):
@@ -62,13 +67,13 @@ def sampled_definition(interests, items, target, *, num_samples, proposal="unifo
     return torch.stack(result)
 
 
-def sampled(*problem, **settings):
-    torch.manual_seed(SEED)
-    return sampled_interest_cross_entropy(*problem, **settings)
+def sampled(interests, items, target, **settings):
+    settings.setdefault("generator", generator(items.device))
+    return sampled_interest_cross_entropy(interests, items, target, **settings)
 
 
 def random_problem(num_rows, num_interests, num_dimensions, num_items, dtype=torch.float64):
-    """Interests, items and targets; the scores have variance 1."""
+    """Interests, items and targets, where the scores have variance 1."""
     scale = num_dimensions**-0.25
     interests = scale * torch.randn(num_rows, num_interests, num_dimensions, dtype=torch.float64)
     items = scale * torch.randn(num_items, num_dimensions, dtype=torch.float64)
@@ -76,14 +81,14 @@ def random_problem(num_rows, num_interests, num_dimensions, num_items, dtype=tor
 
 
 def exact_problem(num_rows, num_interests, num_dimensions, num_items, dtype=torch.float32):
-    """As above, of small quarters: every sum of their products is exact, and many scores are equal."""
+    """The same of small multiples of 1/4: sums of their products are exact in float32, and many scores are equal."""
     interests = torch.randint(-8, 9, (num_rows, num_interests, num_dimensions)).to(dtype) / 4
     items = torch.randint(-8, 9, (num_items, num_dimensions)).to(dtype) / 4
     return interests, items, torch.randint(num_items, (num_rows,))
 
 
 def clear_problem(num_rows, num_interests, num_dimensions, num_items, dtype):
-    """A random problem where float32 and float64 agree which interest scores an item best."""
+    """A random problem where float32 and float64 agree on which interest scores an item best."""
     while True:
         interests, items, target = random_problem(num_rows, num_interests, num_dimensions, num_items, dtype)
         if num_interests == 1:
@@ -94,7 +99,7 @@ def clear_problem(num_rows, num_interests, num_dimensions, num_items, dtype):
 
 
 def loss_and_gradients(function, interests, items, *arguments, weight=None, **settings):
-    """Loss, and the gradients of its sum, weighted or not, with respect to interests and items."""
+    """Loss, and the gradients of its (weighted) sum with respect to interests and items."""
     interests, items = interests.detach().requires_grad_(), items.detach().requires_grad_()
     loss = function(interests, items, *arguments, **settings)
     weight = torch.ones_like(loss) if weight is None else weight.to(loss)
@@ -102,7 +107,7 @@ def loss_and_gradients(function, interests, items, *arguments, weight=None, **se
 
 
 def distance(actual, expected):
-    """Length of the error in parts of the expected value."""
+    """Norm of the error, relative to the norm of the expected value."""
     assert actual.shape == expected.shape
     return ((actual.double() - expected).norm() / expected.norm()).item()
 
@@ -110,7 +115,7 @@ def distance(actual, expected):
 def assert_follows_definition(
     interests, items, target, tolerance=1e-11, weight=None, temperature=1.0, reduce="max", **impl
 ):
-    """Loss and gradients are those of the definition in float64 of the same arguments."""
+    """Loss and gradients equal the definition in float64 on the same arguments."""
     settings = {"temperature": temperature, "reduce": reduce}
     expected = loss_and_gradients(definition, interests.double(), items.double(), target, weight=weight, **settings)
     actual = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings, **impl)

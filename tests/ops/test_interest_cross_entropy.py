@@ -1,15 +1,19 @@
-"""The definition in float64 against the implementations that any device has: "naive", and "tiled" in both its ways."""
+"""The definition in float64 against the implementations for any device: "naive", and "tiled" in both its ways."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from recbole_sigma.ops import interest_cross_entropy
 from recbole_sigma.ops.interest_cross_entropy import fused, tiled
 from tests.ops.helpers import (
+    REDUCTIONS,
     assert_follows_definition,
     clear_problem,
     definition,
@@ -20,19 +24,15 @@ from tests.ops.helpers import (
     usual,
 )
 
-WAYS = ("naive", "held", "anew")
-REDUCTIONS = ("max", "sum")
-TILE = tiled.TILE_ITEMS
-
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=["naive", "held", "anew"])
 def impl(request, monkeypatch):
-    """Tiled: scores held in forward for the gradients, as far as the sizes allow; or scores made anew in backward."""
+    """The ways of "tiled": forward holds the scores and computes gradients from them, or backward does it anew."""
     if request.param == "anew":
         monkeypatch.setattr(tiled, "HELD_SCORES", 0)
     return "naive" if request.param == "naive" else "tiled"
@@ -40,14 +40,9 @@ def impl(request, monkeypatch):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """A few rows and a thousand items fill several."""
+    """A few rows and a thousand items fill several tiles."""
     monkeypatch.setattr(tiled, "TILE_ITEMS", 128)
     monkeypatch.setattr(tiled, "TILE_SCORES", 2**10)
-
-
-@pytest.fixture(params=REDUCTIONS)
-def reduce(request):
-    return request.param
 
 
 def weights_of(target):
@@ -58,63 +53,46 @@ def weights_of(target):
 # Sizes ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        (1, 1, 16, 3),
-        (1, 16, 200, 12_101),
-        (1, 2, 128, 1_000),
-        (7, 2, 64, 1_000),
-        (7, 4, 200, 3),
-        (7, 8, 128, 12_101),
-        (257, 1, 200, 1_000),
-        (33, 1, 16, 12_101),
-        (257, 4, 64, 1_000),
-        (257, 8, 128, 3),
-        (257, 16, 16, 3),
-    ],
-    ids=str,
-)
-def test_loss_and_gradients_are_those_of_the_definition_for_all_sizes(sizes, impl, reduce):
+@st.composite
+def sizes_and_tiles(draw):
+    """Sizes of a problem and constants of ``tiled``; rows, items and held scores are often at the edges of tiles."""
+    around = st.integers(-1, 1)
+    num_interests, num_dimensions = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    tile_rows, tile_items = draw(st.integers(1, 4)), draw(st.integers(1, 8))
+    num_rows = max(1, tile_rows * draw(st.integers(0, 4)) + draw(around))
+    num_items = max(1, tile_items * draw(st.integers(0, 3)) + draw(around))
+    least = draw(st.integers(1, 4))
+    most = least + draw(st.integers(0, 6))
+    limit = min(least, num_rows) * num_interests * num_items
+    constants = {
+        "TILE_ITEMS": tile_items,
+        "TILE_SCORES": tile_rows * num_interests * tile_items,
+        "HELD_SCORES": draw(st.sampled_from([0, limit - 1, limit, limit + 1, 10**6])),
+        "HELD_ROWS": (least, most),
+        "ROWS_OF_KERNELS": draw(st.integers(1, 3)),
+    }
+    return (num_rows, num_interests, num_dimensions, num_items), constants
+
+
+@given(sizes_and_tiles(), st.sampled_from(REDUCTIONS), st.sampled_from([0.5, 0.7, 2.0]), st.integers(0, 2**32))
+def test_loss_and_gradients_are_those_of_the_definition_for_all_sizes_and_tiles(case, reduce, temperature, seed):
+    sizes, constants = case
+    torch.manual_seed(seed)
+    interests, items, target = random_problem(*sizes)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in constants.items():
+            patch.setattr(tiled, name, value)
+        for weight, impl in itertools.product(weights_of(target), ("naive", "tiled")):
+            settings = {"weight": weight, "temperature": temperature, "reduce": reduce, "impl": impl}
+            assert_follows_definition(interests, items, target, **settings)
+
+
+@pytest.mark.parametrize("sizes", [(7, 8, 32, 12_101), (257, 4, 20, 1_000), (257, 16, 16, 3)], ids=str)
+def test_loss_and_gradients_are_those_of_the_definition_for_large_sizes(sizes, impl):
+    """With the constants as they are: several tiles of items, more rows than are held, and hardly any items."""
     problem = random_problem(*sizes)
-    for weight in weights_of(problem[-1]):
+    for reduce, weight in itertools.product(REDUCTIONS, weights_of(problem[-1])):
         assert_follows_definition(*problem, weight=weight, temperature=0.7, reduce=reduce, impl=impl)
-
-
-@pytest.mark.parametrize("num_items", [TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1])
-def test_targets_may_stand_at_the_edges_of_tiles(num_items, impl, reduce):
-    interests, items, target = random_problem(tiled.TILE_SCORES // TILE // 4, 4, 10, num_items)  # no tile is wider
-    edges = torch.tensor([0, 1, TILE - 2, TILE - 1, TILE, TILE + 1, num_items - 2, num_items - 1])
-    target[:8] = edges.clamp(max=num_items - 1)
-    for weight in weights_of(target):
-        assert_follows_definition(interests, items, target, weight=weight, reduce=reduce, impl=impl)
-
-
-@pytest.mark.parametrize("extra", [-1, 0, 1, 33])
-def test_rows_may_end_at_the_edges_of_tiles(extra, reduce, monkeypatch):
-    num_interests, num_items = 16, TILE + 76
-    rows = tiled.TILE_SCORES // (num_interests * TILE)
-    problem = random_problem(rows + extra, num_interests, 8, num_items)
-    for held_scores in (0, max(rows, tiled.HELD_ROWS[0]) * num_interests * num_items):
-        monkeypatch.setattr(tiled, "HELD_SCORES", held_scores)
-        for weight in weights_of(problem[-1]):
-            assert_follows_definition(*problem, weight=weight, reduce=reduce, impl="tiled")
-
-
-@pytest.mark.parametrize("extra", [-1, 0, 1])
-def test_rows_may_end_where_no_more_are_held(extra, reduce):
-    problem = random_problem(tiled.HELD_ROWS[1] + extra, 2, 8, 50)
-    for weight in weights_of(problem[-1]):
-        assert_follows_definition(*problem, weight=weight, reduce=reduce, impl="tiled")
-
-
-@pytest.mark.parametrize("num_rows", [5, 70])
-@pytest.mark.parametrize("limit", [-1, 0, 1])
-def test_result_is_the_same_about_the_limit_of_held_scores(num_rows, limit, reduce, monkeypatch):
-    problem = random_problem(num_rows, 3, 8, 500)
-    monkeypatch.setattr(tiled, "HELD_SCORES", min(tiled.HELD_ROWS[0], num_rows) * 3 * 500 + limit)
-    for weight in weights_of(problem[-1]):
-        assert_follows_definition(*problem, weight=weight, reduce=reduce, impl="tiled")
 
 
 @pytest.mark.parametrize("way, equal, unequal", [("held", 3, 5), ("anew", 4, 4)])
@@ -132,37 +110,33 @@ def test_number_of_matrix_products_is_least_where_scores_are_held_and_losses_wei
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_interests_without_their_dimension_are_one_interest_each(impl, reduce):
+def test_interests_without_their_dimension_are_one_interest_each(impl):
     interests, items, target = random_problem(7, 1, 16, 1_100)
     users = interests.squeeze(1)
-    settings = {"impl": impl, "reduce": reduce}
-    loss, of_interests, of_items = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
-    without_dimension = loss_and_gradients(interest_cross_entropy, users, items, target, **settings)
-    torch.testing.assert_close(without_dimension, (loss, of_interests.squeeze(1), of_items), rtol=0, atol=0)
     softmax = loss_and_gradients(lambda u, v: F.cross_entropy(u @ v.T, target, reduction="none"), users, items)
-    torch.testing.assert_close(without_dimension, softmax)
+    for reduce in REDUCTIONS:
+        settings = {"impl": impl, "reduce": reduce}
+        loss, of_interests, of_items = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+        without_dimension = loss_and_gradients(interest_cross_entropy, users, items, target, **settings)
+        torch.testing.assert_close(without_dimension, (loss, of_interests.squeeze(1), of_items), rtol=0, atol=0)
+        torch.testing.assert_close(without_dimension, softmax)
 
 
-def test_no_rows_give_an_empty_loss_and_gradients_of_zero(impl, reduce):
+def test_no_rows_give_an_empty_loss_and_gradients_of_zero(impl):
     interests, items, target = random_problem(0, 4, 8, 5, torch.float32)
-    result = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce=reduce)
-    loss, of_interests, of_items = result
-    assert loss.shape == (0,) and of_interests.shape == (0, 4, 8)
-    assert torch.equal(of_items, torch.zeros(5, 8))
+    for reduce in REDUCTIONS:
+        result = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce=reduce)
+        loss, of_interests, of_items = result
+        assert loss.shape == (0,) and of_interests.shape == (0, 4, 8)
+        assert torch.equal(of_items, torch.zeros(5, 8))
 
 
-@pytest.mark.parametrize("num_interests", [1, 4])
-def test_single_item_is_certain(num_interests, impl):
-    interests, items, target = random_problem(7, num_interests, 8, 1, torch.float32)
-    for tensor in loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl):
-        assert torch.equal(tensor, torch.zeros_like(tensor))
-
-
-def test_single_item_competes_with_itself_where_interests_are_summed(impl):
+def test_single_item_is_certain_unless_several_interests_are_summed(impl):
+    for num_interests, reduce in ((1, "max"), (4, "max"), (1, "sum")):
+        problem = random_problem(7, num_interests, 8, 1, torch.float32)
+        for tensor in loss_and_gradients(interest_cross_entropy, *problem, impl=impl, reduce=reduce):
+            assert torch.equal(tensor, torch.zeros_like(tensor))
     assert_follows_definition(*random_problem(7, 4, 8, 1), reduce="sum", impl=impl)
-    interests, items, target = random_problem(7, 1, 8, 1, torch.float32)
-    for tensor in loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce="sum"):
-        assert torch.equal(tensor, torch.zeros_like(tensor))
 
 
 # Precision -----------------------------------------------------------------------------------------------------------
@@ -171,56 +145,57 @@ ABOVE_USUAL_ERROR = {torch.float32: 1e-7, torch.float16: 1e-4, torch.bfloat16: 5
 
 
 @pytest.mark.parametrize("dtype", ABOVE_USUAL_ERROR, ids=str)
-@pytest.mark.parametrize("sizes", [(40, 4, 64, 3_001), (33, 3, 128, 1_000), (40, 1, 200, 1_000)], ids=str)
 @pytest.mark.usefixtures("small_tiles")
-def test_errors_are_those_of_the_usual_functions_in_the_same_precision(sizes, dtype, impl, reduce):
+def test_errors_are_those_of_the_usual_functions_in_the_same_precision(dtype, impl):
     """Their lengths, in parts of the value, are at most ``ABOVE_USUAL_ERROR`` greater."""
-    interests, items, target = clear_problem(*sizes, dtype)
-    for weight in weights_of(target):
-        settings = {"weight": weight, "reduce": reduce}
-        exact = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
-        by_usual = loss_and_gradients(usual, interests, items, target, **settings)
-        actual = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
-        for value, usual_value, exact_value in zip(actual, by_usual, exact):
-            assert distance(value, exact_value) <= distance(usual_value, exact_value) + ABOVE_USUAL_ERROR[dtype]
+    for sizes in ((20, 3, 64, 500), (25, 1, 128, 500)):
+        interests, items, target = clear_problem(*sizes, dtype)
+        for weight, reduce in itertools.product(weights_of(target), REDUCTIONS):
+            settings = {"weight": weight, "reduce": reduce}
+            exact = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
+            by_usual = loss_and_gradients(usual, interests, items, target, **settings)
+            actual = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
+            for value, usual_value, exact_value in zip(actual, by_usual, exact):
+                assert distance(value, exact_value) <= distance(usual_value, exact_value) + ABOVE_USUAL_ERROR[dtype]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_loss_of_narrow_inputs_is_summed_in_float32(dtype, impl, reduce):
+def test_loss_of_narrow_inputs_is_summed_in_float32(dtype, impl):
     interests, items, target = clear_problem(40, 4, 64, 3_001, dtype)
-    exact = definition(interests.double(), items.double(), target, reduce=reduce)
-    error = distance(interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce), exact)
-    assert error < distance(usual(interests, items, target, reduce=reduce), exact) / 10
+    for reduce in REDUCTIONS:
+        exact = definition(interests.double(), items.double(), target, reduce=reduce)
+        error = distance(interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce), exact)
+        assert error < distance(usual(interests, items, target, reduce=reduce), exact) / 10
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.usefixtures("small_tiles")
 def test_gradients_of_narrow_inputs_are_summed_in_float32(dtype, impl):
     """Every tile adds much the same to them, as the interests have much in common, and so have the items."""
-    interests, items, target = random_problem(800, 1, 16, 2_001)
+    interests, items, target = random_problem(400, 1, 16, 1_001)
     interests, items = (interests + 1).to(dtype), (items + torch.tensor([3.0, -3.0]).repeat(8)).to(dtype)
     _, *exact = loss_and_gradients(definition, interests.double(), items.double(), target)
     _, *gradients = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl)
-    # What the target and the others add is rounded apart; it nearly cancels in the gradient of the interests.
+    # The parts of the target and of the others are rounded separately; they nearly cancel in the interests' gradient.
     for gradient, exact_gradient, roundings in zip(gradients, exact, (2, 0.6)):
         assert distance(gradient, exact_gradient) < roundings * torch.finfo(dtype).eps
 
 
-@pytest.mark.parametrize("num_interests", [1, 3])
-def test_gradients_of_float64_are_the_derivatives(num_interests, impl, reduce):
-    interests, items, target = random_problem(4, num_interests, 3, 5)
-    inputs = (interests.requires_grad_(), items.requires_grad_())
-    settings = {"temperature": 0.8, "impl": impl, "reduce": reduce}
-    assert torch.autograd.gradcheck(lambda u, v: interest_cross_entropy(u, v, target, **settings), inputs)
+def test_gradients_of_float64_are_the_derivatives(impl):
+    for num_interests, reduce in itertools.product((1, 3), REDUCTIONS):
+        interests, items, target = random_problem(2, num_interests, 2, 4)
+        inputs = (interests.requires_grad_(), items.requires_grad_())
+        settings = {"temperature": 0.8, "impl": impl, "reduce": reduce}
+        assert torch.autograd.gradcheck(lambda u, v: interest_cross_entropy(u, v, target, **settings), inputs)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
-def test_loss_is_in_float32_or_wider_and_gradients_in_the_type_of_the_inputs(dtype, impl, reduce):
-    interests, items, target = random_problem(7, 3, 8, 20, dtype)
-    result = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, reduce=reduce)
-    loss, of_interests, of_items = result
-    assert loss.dtype == torch.promote_types(dtype, torch.float32)
-    assert of_interests.dtype == of_items.dtype == dtype
+def test_loss_is_in_float32_or_wider_and_gradients_in_the_type_of_the_inputs(impl):
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        for reduce in REDUCTIONS:
+            problem = random_problem(7, 3, 8, 20, dtype)
+            loss, *gradients = loss_and_gradients(interest_cross_entropy, *problem, impl=impl, reduce=reduce)
+            assert loss.dtype == torch.promote_types(dtype, torch.float32)
+            assert [gradient.dtype for gradient in gradients] == [dtype, dtype]
 
 
 # Layouts, and what autograd asks for ---------------------------------------------------------------------------------
@@ -243,78 +218,81 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.usefixtures("small_tiles")
-def test_layout_in_memory_does_not_matter(layout, impl, reduce):
-    interests, items, target = random_problem(9, 3, 8, 1_100)
+def test_layout_in_memory_does_not_matter(layout, impl):
+    interests, items, target = random_problem(9, 3, 8, 300)
     interests, items = (256 * interests).round() / 256, (256 * items).round() / 256  # equal scores remain equal
     problem = layout(interests, items, target)
-    for weight in (None, torch.randn(18, dtype=torch.float64)[::2]):
+    for weight, reduce in itertools.product((None, torch.randn(18, dtype=torch.float64)[::2]), REDUCTIONS):
         assert_follows_definition(*problem, weight=weight, reduce=reduce, impl=impl)
 
 
-@pytest.mark.parametrize("unequal", [False, True])
 @pytest.mark.usefixtures("small_tiles")
-def test_only_inputs_that_require_a_gradient_get_one(unequal, impl, reduce):
-    interests, items, target = random_problem(7, 3, 8, 1_100, torch.float32)
-    weight = torch.rand(7) if unequal else torch.ones(7)
-    settings = {"impl": impl, "reduce": reduce}
-    _, *both = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings)
-    for index in range(2):
-        inputs = [interests.clone(), items.clone()]
-        inputs[index].requires_grad_()
-        (interest_cross_entropy(*inputs, target, **settings) * weight).sum().backward()
-        assert inputs[1 - index].grad is None
-        torch.testing.assert_close(inputs[index].grad, both[index])
-
-
-@pytest.mark.usefixtures("small_tiles")
-def test_loss_without_gradients_is_the_same(impl, reduce):
-    interests, items, target = random_problem(7, 3, 8, 1_100, torch.float32)
-    settings = {"impl": impl, "reduce": reduce}
-    loss, _, _ = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
-    of_constants = interest_cross_entropy(interests, items, target, **settings)
-    with torch.no_grad():
-        within_no_grad = interest_cross_entropy(interests.requires_grad_(), items, target, **settings)
-    for other in (of_constants, within_no_grad):
-        assert not other.requires_grad
-        torch.testing.assert_close(other, loss)
+def test_only_inputs_that_require_a_gradient_get_one(impl):
+    interests, items, target = random_problem(7, 3, 8, 300, torch.float32)
+    for weight, reduce in itertools.product((torch.ones(7), torch.rand(7)), REDUCTIONS):
+        settings = {"impl": impl, "reduce": reduce}
+        _, *both = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings)
+        for index in range(2):
+            inputs = [interests.clone(), items.clone()]
+            inputs[index].requires_grad_()
+            (interest_cross_entropy(*inputs, target, **settings) * weight).sum().backward()
+            assert inputs[1 - index].grad is None
+            torch.testing.assert_close(inputs[index].grad, both[index])
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_backward_may_run_again_with_other_weights(impl, reduce):
-    interests, items, target = random_problem(7, 3, 8, 1_100)
+def test_loss_without_gradients_is_the_same(impl):
+    interests, items, target = random_problem(7, 3, 8, 300, torch.float32)
+    for reduce in REDUCTIONS:
+        settings = {"impl": impl, "reduce": reduce}
+        loss, _, _ = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+        of_constants = interest_cross_entropy(interests, items, target, **settings)
+        with torch.no_grad():
+            within_no_grad = interest_cross_entropy(interests.clone().requires_grad_(), items, target, **settings)
+        for other in (of_constants, within_no_grad):
+            assert not other.requires_grad
+            torch.testing.assert_close(other, loss)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_backward_may_run_again_with_other_weights(impl):
+    interests, items, target = random_problem(7, 3, 8, 300)
     inputs = (interests.requires_grad_(), items.requires_grad_())
-    loss = interest_cross_entropy(*inputs, target, impl=impl, reduce=reduce)
-    for weight in (torch.ones(7), torch.rand(7), torch.full((7,), -3.0), torch.zeros(7)):
-        weight = weight.double()
-        actual = torch.autograd.grad(loss, inputs, weight, retain_graph=True)
-        _, *expected = loss_and_gradients(definition, *inputs, target, weight=weight, reduce=reduce)
-        torch.testing.assert_close(actual, tuple(expected))
+    for reduce in REDUCTIONS:
+        loss = interest_cross_entropy(*inputs, target, impl=impl, reduce=reduce)
+        for weight in (torch.ones(7), torch.rand(7), torch.full((7,), -3.0), torch.zeros(7)):
+            weight = weight.double()
+            actual = torch.autograd.grad(loss, inputs, weight, retain_graph=True)
+            _, *expected = loss_and_gradients(definition, *inputs, target, weight=weight, reduce=reduce)
+            torch.testing.assert_close(actual, tuple(expected))
 
 
-@pytest.mark.parametrize("outside", [False, True], ids=["backward inside", "backward outside"])
 @pytest.mark.usefixtures("small_tiles")
-def test_autocast_runs_the_products_in_its_type_and_gives_gradients_in_that_of_the_inputs(outside, impl, reduce):
+def test_autocast_runs_the_products_in_its_type_and_gives_gradients_in_that_of_the_inputs(impl):
     interests, items, target = random_problem(7, 3, 64, 1_100, torch.bfloat16)
     items, narrow = 4 * items.float(), 4 * items
     target %= 100
     items[100:] *= 1 + 2**-10  # lost in bfloat16; the targets, whose scores are no matrix product, have nothing to lose
     inputs = (interests.float().requires_grad_(), items.requires_grad_())
-    settings = {"impl": impl, "reduce": reduce}
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = interest_cross_entropy(*inputs, target, **settings)
-        if not outside:
+    for reduce, outside in itertools.product(REDUCTIONS, (False, True)):
+        settings = {"impl": impl, "reduce": reduce}
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = interest_cross_entropy(*inputs, target, **settings)
+            if not outside:
+                gradients = torch.autograd.grad(loss.sum(), inputs)
+        if outside:
             gradients = torch.autograd.grad(loss.sum(), inputs)
-    if outside:
-        gradients = torch.autograd.grad(loss.sum(), inputs)
 
-    expected, *expected_gradients = loss_and_gradients(interest_cross_entropy, interests, narrow, target, **settings)
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
-    wide = interest_cross_entropy(*inputs, target, **settings)
-    assert (loss - wide).abs().max() > 1e-4
-    for gradient, expected_gradient in zip(gradients, expected_gradients):
-        assert gradient.dtype == torch.float32
-        assert distance(gradient, expected_gradient.double()) < torch.finfo(torch.bfloat16).eps
+        expected, *expected_gradients = loss_and_gradients(
+            interest_cross_entropy, interests, narrow, target, **settings
+        )
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
+        wide = interest_cross_entropy(*inputs, target, **settings)
+        assert (loss - wide).abs().max() > 1e-4
+        for gradient, expected_gradient in zip(gradients, expected_gradients):
+            assert gradient.dtype == torch.float32
+            assert distance(gradient, expected_gradient.double()) < torch.finfo(torch.bfloat16).eps
 
 
 def test_autocast_takes_interests_and_items_of_different_types(impl):
@@ -331,14 +309,13 @@ def test_autocast_takes_interests_and_items_of_different_types(impl):
 
 
 @pytest.mark.parametrize("exponent", [9, 55, -105], ids=["1e4", "1e18", "1e-30"])
-@pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.usefixtures("small_tiles")
-def test_scores_of_any_size_give_the_right_loss_and_finite_gradients(exponent, temperature, impl, reduce):
-    interests, items, target = exact_problem(40, 3, 8, 1_100)
+def test_scores_of_any_size_give_the_right_loss_and_finite_gradients(exponent, impl):
+    interests, items, target = exact_problem(40, 3, 8, 300)
     interests, items = interests * 2.0**exponent, items / 2  # a score is at most 16 times 2^exponent
     largest = (interests @ items.T).abs().max()
     assert 8 * 2.0**exponent <= largest <= 16 * 2.0**exponent
-    for weight in weights_of(target):
+    for weight, temperature, reduce in itertools.product(weights_of(target), (1.0, 0.5), REDUCTIONS):
         settings = {"weight": weight, "temperature": temperature, "reduce": reduce}
         loss, *gradients = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
         exact, *exact_gradients = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
@@ -348,32 +325,29 @@ def test_scores_of_any_size_give_the_right_loss_and_finite_gradients(exponent, t
             assert distance(gradient, exact_gradient) < 1e-5
 
 
-@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0, 30.0])
-def test_loss_is_never_negative(scale, impl, reduce):
+def test_loss_is_never_negative(impl):
     interests, items, _ = random_problem(500, 4, 16, 60, torch.float32)
-    interests = scale * interests
-    target = (interests @ items.T).amax(1).argmax(1)  # the likeliest item
-    assert (interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce) >= 0).all()
+    for scale, reduce in itertools.product((0.1, 1.0, 3.0, 30.0), REDUCTIONS):
+        scaled = scale * interests
+        target = (scaled @ items.T).amax(1).argmax(1)  # the likeliest item
+        assert (interest_cross_entropy(scaled, items, target, impl=impl, reduce=reduce) >= 0).all()
 
 
-@pytest.mark.parametrize("num_interests", [1, 2])
-@pytest.mark.parametrize("gap", [15.0, 30.0, 60.0])
-def test_loss_keeps_its_relative_accuracy_where_the_target_has_nearly_all_of_the_probability(
-    gap, num_interests, impl, reduce
-):
+def test_loss_keeps_its_relative_accuracy_where_the_target_has_nearly_all_of_the_probability(impl):
     """Interests along an axis each: the first scores the target highest, the second a little above the others."""
-    interests = 4 * torch.eye(2)[:num_interests].unsqueeze(0)
-    items = torch.zeros(12, 2)
-    items[0] = torch.tensor([gap, 1.0]) / 4
     target = torch.zeros(1, dtype=torch.int64)
-    others = 11 * math.exp(-gap)
-    if reduce == "sum" and num_interests == 2:
-        others = math.exp(1 - gap) + 22 * math.exp(-gap)
-    exact = math.log1p(others)
-    loss = interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce).item()
-    assert loss == pytest.approx(exact, rel=1e-3, abs=0)
-    if gap >= 30:
-        assert usual(interests, items, target, reduce=reduce).item() == 0
+    for gap, num_interests, reduce in itertools.product((15.0, 30.0, 60.0), (1, 2), REDUCTIONS):
+        interests = 4 * torch.eye(2)[:num_interests].unsqueeze(0)
+        items = torch.zeros(12, 2)
+        items[0] = torch.tensor([gap, 1.0]) / 4
+        others = 11 * math.exp(-gap)
+        if reduce == "sum" and num_interests == 2:
+            others = math.exp(1 - gap) + 22 * math.exp(-gap)
+        exact = math.log1p(others)
+        loss = interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce).item()
+        assert loss == pytest.approx(exact, rel=1e-3, abs=0)
+        if gap >= 30:
+            assert usual(interests, items, target, reduce=reduce).item() == 0
 
 
 # Equal scores --------------------------------------------------------------------------------------------------------
@@ -382,7 +356,7 @@ def test_loss_keeps_its_relative_accuracy_where_the_target_has_nearly_all_of_the
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.usefixtures("small_tiles")
 def test_interests_with_equal_scores_share_the_gradient_as_in_the_definition(dtype, impl):
-    interests, items, target = exact_problem(40, 5, 3, 1_100, dtype)
+    interests, items, target = exact_problem(40, 5, 3, 300, dtype)
     interests = interests.sign()  # scores of few digits, exact in every type
     scores = interests.double() @ items.double().T
     assert (scores == scores.amax(1, keepdim=True)).sum(1).gt(1).double().mean() > 0.1
@@ -394,13 +368,12 @@ def test_interests_with_equal_scores_share_the_gradient_as_in_the_definition(dty
             assert distance(value, exact_value) < max(1e-6, torch.finfo(value.dtype).eps)
 
 
-@pytest.mark.parametrize("copies", [2, 3, 8])
 @pytest.mark.usefixtures("small_tiles")
-def test_identical_interests_share_equally_what_one_of_them_would_get(copies, impl):
-    single, items, target = random_problem(9, 2, 8, 1_100)
+def test_identical_interests_share_equally_what_one_of_them_would_get(impl):
+    single, items, target = random_problem(9, 2, 8, 300)
     single, items = (single * 1024).round() / 1024, (items * 1024).round() / 1024  # scores are exact
-    several = torch.cat([single[:, :1].expand(-1, copies, -1), single[:, 1:]], dim=1)
-    for weight in weights_of(target):
+    for weight, copies in itertools.product(weights_of(target), (2, 3, 8)):
+        several = torch.cat([single[:, :1].expand(-1, copies, -1), single[:, 1:]], dim=1)
         settings = {"weight": weight, "impl": impl}
         loss, of_single, of_items = loss_and_gradients(interest_cross_entropy, single, items, target, **settings)
         actual = loss_and_gradients(interest_cross_entropy, several, items, target, **settings)
@@ -411,7 +384,7 @@ def test_identical_interests_share_equally_what_one_of_them_would_get(copies, im
 @pytest.mark.usefixtures("small_tiles")
 def test_copies_of_an_interest_count_each_in_a_sum(impl):
     """``log K`` more, as the maximum for the target counts once."""
-    single, items, target = random_problem(9, 1, 8, 1_100)
+    single, items, target = random_problem(9, 1, 8, 300)
     settings = {"impl": impl, "reduce": "sum"}
     loss = interest_cross_entropy(single, items, target, **settings)
     of_copies = interest_cross_entropy(single.expand(-1, 4, -1), items, target, **settings)
@@ -421,43 +394,45 @@ def test_copies_of_an_interest_count_each_in_a_sum(impl):
 # Repeats, rows apart -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.usefixtures("small_tiles")
-def test_loss_and_gradients_repeat_to_the_bit(dtype, impl, reduce):
-    interests, items, target = random_problem(25, 4, 64, 1_100, dtype)
-    target[10:] = 5  # many rows add to the gradient of one item
-    for weight in weights_of(target):
-        settings = {"weight": weight, "impl": impl, "reduce": reduce}
-        first = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
-        for _ in range(3):
-            again = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
-            assert all(torch.equal(a, b) for a, b in zip(again, first))
+def test_loss_and_gradients_repeat_to_the_bit(impl):
+    for dtype, reduce in itertools.product((torch.float32, torch.bfloat16), REDUCTIONS):
+        interests, items, target = random_problem(25, 4, 16, 600, dtype)
+        target[10:] = 5  # many rows add to the gradient of one item
+        for weight in weights_of(target):
+            settings = {"weight": weight, "impl": impl, "reduce": reduce}
+            first = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+            for _ in range(3):
+                again = loss_and_gradients(interest_cross_entropy, interests, items, target, **settings)
+                assert all(torch.equal(a, b) for a, b in zip(again, first))
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_rows_alone_have_the_loss_and_gradient_they_have_in_the_batch(impl, reduce):
-    interests, items, target = random_problem(37, 4, 16, 1_100)
-    settings = {"impl": impl, "reduce": reduce}
+def test_rows_alone_have_the_loss_and_gradient_they_have_in_the_batch(impl):
+    interests, items, target = random_problem(37, 4, 16, 300)
     weight = torch.rand(37, dtype=torch.float64)
-    whole = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings)
-    parts = [
-        loss_and_gradients(
-            interest_cross_entropy, interests[rows], items, target[rows], weight=weight[rows], **settings
-        )
-        for rows in ([0], [1, 2], slice(3, 30), slice(30, 37))
-    ]
-    loss, of_interests, of_items = zip(*parts)
-    torch.testing.assert_close(torch.cat(loss), whole[0], rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(torch.cat(of_interests), whole[1], rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(sum(of_items), whole[2], rtol=1e-12, atol=1e-12)
+    for reduce in REDUCTIONS:
+        settings = {"impl": impl, "reduce": reduce}
+        whole = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, **settings)
+        parts = [
+            loss_and_gradients(
+                interest_cross_entropy, interests[rows], items, target[rows], weight=weight[rows], **settings
+            )
+            for rows in ([0], [1, 2], slice(3, 30), slice(30, 37))
+        ]
+        loss, of_interests, of_items = zip(*parts)
+        torch.testing.assert_close(torch.cat(loss), whole[0], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(torch.cat(of_interests), whole[1], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(sum(of_items), whole[2], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_inputs_are_left_as_they_are(impl, reduce):
-    problem = random_problem(7, 3, 8, 1_100)
+def test_inputs_are_left_as_they_are(impl):
+    problem = random_problem(7, 3, 8, 300)
     copies = [tensor.clone() for tensor in problem]
-    loss_and_gradients(interest_cross_entropy, *problem, impl=impl, reduce=reduce)
-    assert all(torch.equal(tensor, copy) for tensor, copy in zip(problem, copies))
+    for reduce in REDUCTIONS:
+        loss_and_gradients(interest_cross_entropy, *problem, impl=impl, reduce=reduce)
+        assert all(torch.equal(tensor, copy) for tensor, copy in zip(problem, copies))
 
 
 # The choice of an implementation -------------------------------------------------------------------------------------

@@ -1,18 +1,23 @@
 """The sampled loss against a loop over its draws in float64, and against the statistics that it promises."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from recbole_sigma.ops import sampled_interest_cross_entropy
 from recbole_sigma.ops.interest_cross_entropy import tiled
-from recbole_sigma.ops.interest_cross_entropy.negative_sampling import PROPOSALS, sample_negatives, log_probability
+from recbole_sigma.ops.interest_cross_entropy.negative_sampling import PROPOSALS, log_probability, sample_negatives
 from tests.ops.helpers import (
+    REDUCTIONS,
     SEED,
     definition,
     draw,
+    generator,
     loss_and_gradients,
     probability,
     random_problem,
@@ -20,7 +25,7 @@ from tests.ops.helpers import (
     sampled_definition,
 )
 
-CPU = torch.device("cpu")
+PROPOSALS_AND_REDUCTIONS = list(itertools.product(PROPOSALS, REDUCTIONS))
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +35,7 @@ def seed():
 
 @pytest.fixture(params=["naive", "held", "anew"])
 def impl(request, monkeypatch):
-    """Tiled: scores held in forward for the gradients, or made anew in backward."""
+    """The ways of "tiled": forward holds the scores and computes gradients from them, or backward does it anew."""
     if request.param == "anew":
         monkeypatch.setattr(tiled, "HELD_SCORES", 0)
     return "naive" if request.param == "naive" else "tiled"
@@ -41,69 +46,87 @@ def proposal(request):
     return request.param
 
 
-@pytest.fixture(params=["max", "sum"])
-def reduce(request):
-    return request.param
-
-
 # The value -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "num_rows, num_interests, num_items, num_samples",
-    [(1, 1, 3, 1), (7, 4, 3, 20), (7, 3, 40, 30), (7, 1, 12_101, 30), (7, 2, 12_101, 1), (9, 2, 10, 60)],
-)
-def test_loss_and_gradients_are_those_of_a_loop_over_the_draws(
-    num_rows, num_interests, num_items, num_samples, proposal, reduce, impl
-):
-    problem = random_problem(num_rows, num_interests, 8, num_items)
-    settings = {"num_samples": num_samples, "proposal": proposal, "temperature": 0.7, "reduce": reduce}
-    for weight in (None, torch.randn(num_rows, dtype=torch.float64)):
-        expected = loss_and_gradients(sampled_definition, *problem, weight=weight, **settings)
-        actual = loss_and_gradients(sampled, *problem, weight=weight, impl=impl, **settings)
-        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
-
-
-def test_more_draws_than_a_tile_follow_the_loop_too(proposal, impl):
-    problem = random_problem(2, 2, 8, 3_000)
-    settings = {"num_samples": tiled.TILE_ITEMS + 300, "proposal": proposal}
-    expected = loss_and_gradients(sampled_definition, *problem, **settings)
-    actual = loss_and_gradients(sampled, *problem, impl=impl, **settings)
+def assert_follows_loop(problem, weight, impl, **settings):
+    expected = loss_and_gradients(sampled_definition, *problem, weight=weight, **settings)
+    actual = loss_and_gradients(sampled, *problem, weight=weight, impl=impl, **settings)
     torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
+@given(
+    sizes=st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 5), st.sampled_from([1, 2, 3, 7, 40])),
+    num_samples=st.integers(1, 30),
+    tile=st.integers(1, 10),
+    held_scores=st.sampled_from([0, 10**6]),
+    settings=st.fixed_dictionaries(
+        {
+            "proposal": st.sampled_from(PROPOSALS),
+            "reduce": st.sampled_from(REDUCTIONS),
+            "temperature": st.sampled_from([0.7, 1.0]),
+        }
+    ),
+    equal_weights=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_loss_and_gradients_are_those_of_a_loop_over_the_draws(
+    sizes, num_samples, tile, held_scores, settings, equal_weights, seed
+):
+    """The sizes include more draws than items or than a tile holds, and draws of the target alone."""
+    torch.manual_seed(seed)
+    problem = random_problem(*sizes)
+    weight = None if equal_weights else torch.randn(sizes[0], dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiled, "TILE_ITEMS", tile)
+        patch.setattr(tiled, "TILE_SCORES", 2 * tile * sizes[1])
+        patch.setattr(tiled, "HELD_SCORES", held_scores)
+        for impl in ("naive", "tiled"):
+            assert_follows_loop(problem, weight, impl, num_samples=num_samples, **settings)
+
+
+def test_loss_and_gradients_of_a_large_catalog_are_those_of_a_loop_over_the_draws(impl):
+    for (proposal, reduce), (num_interests, num_samples) in zip(PROPOSALS_AND_REDUCTIONS, [(1, 30), (2, 1)] * 2):
+        problem = random_problem(7, num_interests, 8, 12_101)
+        weight = torch.randn(7, dtype=torch.float64)
+        assert_follows_loop(problem, weight, impl, num_samples=num_samples, proposal=proposal, reduce=reduce)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_narrow_inputs_give_the_loss_in_float32(dtype, proposal, reduce, impl):
-    interests, items, target = random_problem(7, 3, 8, 40, dtype)
-    settings = {"num_samples": 30, "proposal": proposal, "reduce": reduce}
-    loss, of_interests, of_items = loss_and_gradients(sampled, interests, items, target, impl=impl, **settings)
-    exact = sampled_definition(interests.double(), items.double(), target, **settings)
-    assert loss.dtype == torch.float32 and of_interests.dtype == of_items.dtype == dtype
-    tolerance = torch.finfo(dtype).eps
-    torch.testing.assert_close(loss.double(), exact, rtol=4 * tolerance, atol=4 * tolerance)
+def test_narrow_inputs_give_the_loss_in_float32(dtype, impl):
+    tolerance = 4 * torch.finfo(dtype).eps
+    for proposal, reduce in PROPOSALS_AND_REDUCTIONS:
+        interests, items, target = random_problem(7, 3, 8, 40, dtype)
+        settings = {"num_samples": 30, "proposal": proposal, "reduce": reduce}
+        loss, of_interests, of_items = loss_and_gradients(sampled, interests, items, target, impl=impl, **settings)
+        exact = sampled_definition(interests.double(), items.double(), target, **settings)
+        assert loss.dtype == torch.float32 and of_interests.dtype == of_items.dtype == dtype
+        torch.testing.assert_close(loss.double(), exact, rtol=tolerance, atol=tolerance)
 
 
-def test_gradients_are_the_derivatives(proposal, reduce, impl):
-    interests, items, target = random_problem(3, 2, 3, 5)
-    settings = {"num_samples": 6, "proposal": proposal, "reduce": reduce, "impl": impl}
-    inputs = (interests.requires_grad_(), items.requires_grad_())
-    assert torch.autograd.gradcheck(lambda u, v: sampled(u, v, target, **settings), inputs)
+def test_gradients_are_the_derivatives(impl):
+    for proposal, reduce in PROPOSALS_AND_REDUCTIONS:
+        interests, items, target = random_problem(2, 2, 2, 4)
+        settings = {"num_samples": 6, "proposal": proposal, "reduce": reduce, "impl": impl}
+        inputs = (interests.requires_grad_(), items.requires_grad_())
+        assert torch.autograd.gradcheck(lambda u, v: sampled(u, v, target, **settings), inputs)
 
 
-def test_gradients_reach_drawn_items_and_targets_only(proposal, reduce, impl):
-    interests, items, target = random_problem(5, 3, 8, 1_000)
-    settings = {"num_samples": 50, "proposal": proposal, "reduce": reduce, "impl": impl}
-    _, of_interests, of_items = loss_and_gradients(sampled, interests, items, target, **settings)
-    reached = {*draw(1_000, 50, proposal), *target.tolist()}
-    assert set(of_items.any(1).nonzero().flatten().tolist()) == reached
-    assert of_interests.any(2).any(1).all()
+def test_gradients_reach_drawn_items_and_targets_only(impl):
+    for proposal, reduce in PROPOSALS_AND_REDUCTIONS:
+        interests, items, target = random_problem(5, 3, 8, 1_000)
+        settings = {"num_samples": 50, "proposal": proposal, "reduce": reduce, "impl": impl}
+        _, of_interests, of_items = loss_and_gradients(sampled, interests, items, target, **settings)
+        reached = {*draw(1_000, 50, proposal), *target.tolist()}
+        assert set(of_items.any(1).nonzero().flatten().tolist()) == reached
+        assert of_interests.any(2).any(1).all()
 
 
-@pytest.mark.parametrize("num_samples", [1, 5])
-def test_draws_of_the_target_alone_leave_it_certain_with_gradients_of_zero(num_samples, impl):
+def test_draws_of_the_target_alone_leave_it_certain_with_gradients_of_zero(impl):
     interests, items, target = random_problem(4, 3, 8, 1, torch.float32)
-    for tensor in loss_and_gradients(sampled, interests, items, target, num_samples=num_samples, impl=impl):
-        assert torch.equal(tensor, torch.zeros_like(tensor))
+    for num_samples in (1, 5):
+        for tensor in loss_and_gradients(sampled, interests, items, target, num_samples=num_samples, impl=impl):
+            assert torch.equal(tensor, torch.zeros_like(tensor))
 
 
 def test_layout_of_targets_does_not_matter_and_gives_no_warning(recwarn, impl):
@@ -121,21 +144,37 @@ def test_no_rows_give_an_empty_loss(impl):
     assert loss.shape == (0,) and not of_items.any()
 
 
-def test_same_seed_repeats_to_the_bit_and_another_does_not(proposal, impl):
-    problem = random_problem(7, 3, 8, 1_000, torch.float32)
-    settings = {"num_samples": 50, "proposal": proposal, "impl": impl}
-    first = loss_and_gradients(sampled, *problem, **settings)
-    again = loss_and_gradients(sampled, *problem, **settings)
-    assert all(torch.equal(a, b) for a, b in zip(again, first))
-    torch.manual_seed(SEED + 1)
-    assert not torch.equal(sampled_interest_cross_entropy(*problem, **settings), first[0])
+# The random numbers --------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_repeats_to_the_bit_and_another_does_not(impl):
+    for proposal in PROPOSALS:
+        problem = random_problem(7, 3, 8, 1_000, torch.float32)
+        settings = {"num_samples": 50, "proposal": proposal, "impl": impl}
+        first = loss_and_gradients(sampled, *problem, **settings)
+        again = loss_and_gradients(sampled, *problem, **settings)
+        assert all(torch.equal(a, b) for a, b in zip(again, first))
+        assert not torch.equal(sampled(*problem, **settings, generator=generator(seed=SEED + 1)), first[0])
+
+
+def test_draws_come_from_the_generator_alone_or_from_pytorchs_by_default(proposal):
+    state = torch.get_rng_state()
+    given_generator = sample_negatives(1_000, 50, proposal, "cpu", generator())
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(SEED)
+    by_default = sample_negatives(1_000, 50, proposal, "cpu")
+    assert all(torch.equal(a, b) for a, b in zip(given_generator, by_default))
 
 
 # Statistics ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("num_samples", [1, 5, 40])
+@pytest.mark.parametrize(
+    "num_samples, proposal, reduce",
+    [(1, "uniform", "max"), (1, "log-uniform", "sum"), (40, "uniform", "sum"), (40, "log-uniform", "max")],
+)
 def test_estimated_sum_over_the_catalog_is_right_on_average(num_samples, proposal, reduce):
+    """Of the sampler alone: every implementation follows the loop over its draws."""
     trials = 1_000
     interests, items, target = random_problem(4, 2, 8, 20)
     settings = {"num_samples": num_samples, "proposal": proposal, "reduce": reduce, "impl": "naive"}
@@ -148,39 +187,41 @@ def test_estimated_sum_over_the_catalog_is_right_on_average(num_samples, proposa
     assert ((relative_sums.mean(0) - exact).abs() < 4 * standard_error).all()
 
 
-def test_loss_tends_to_that_of_the_full_catalog(proposal, reduce):
-    problem = random_problem(4, 2, 8, 50)
-    exact = definition(*problem, reduce=reduce)
-    settings = {"proposal": proposal, "reduce": reduce}
-    few, many = (
-        (sampled(*problem, num_samples=num_samples, **settings) - exact).abs().max() for num_samples in (100, 400_000)
-    )
-    assert many < 0.01 and many < few / 10
+def test_loss_tends_to_that_of_the_full_catalog(proposal):
+    for reduce in REDUCTIONS:
+        problem = random_problem(4, 2, 8, 50)
+        exact = definition(*problem, reduce=reduce)
+        settings = {"proposal": proposal, "reduce": reduce}
+        few, many = (
+            (sampled(*problem, num_samples=num_samples, **settings) - exact).abs().max()
+            for num_samples in (100, 400_000)
+        )
+        assert many < 0.01 and many < few / 10
 
 
-@pytest.mark.parametrize("num_items", [1, 2, 50, 12_101])
-def test_probabilities_of_all_items_sum_to_one_and_are_those_of_the_proposal(num_items, proposal):
-    actual = log_probability(torch.arange(num_items), num_items, proposal).exp()
-    assert actual.dtype == torch.float64
-    assert actual.sum().item() == pytest.approx(1, abs=1e-12)
-    expected = [probability(row, num_items, proposal) for row in range(num_items)]
-    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=0)
+def test_probabilities_of_all_items_sum_to_one_and_are_those_of_the_proposal(proposal):
+    for num_items in (1, 2, 50, 12_101):
+        actual = log_probability(torch.arange(num_items), num_items, proposal).exp()
+        assert actual.dtype == torch.float64
+        assert actual.sum().item() == pytest.approx(1, abs=1e-12)
+        expected = [probability(row, num_items, proposal) for row in range(num_items)]
+        torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=0)
 
 
-@pytest.mark.parametrize("num_items", [2, 50, 1_000])
-def test_items_are_drawn_with_their_probabilities(num_items, proposal):
+def test_items_are_drawn_with_their_probabilities(proposal):
     draws = 200_000
-    rows, _ = sample_negatives(num_items, draws, proposal, CPU)
-    counts = torch.bincount(rows, minlength=num_items)
-    assert len(counts) == num_items
-    expected = [draws * probability(row, num_items, proposal) for row in range(num_items)]
-    assert min(expected) > 5
-    assert stats.chisquare(counts.numpy(), expected).pvalue > 1e-3
+    for num_items in (2, 50, 1_000):
+        rows, _ = sample_negatives(num_items, draws, proposal, "cpu")
+        counts = torch.bincount(rows, minlength=num_items)
+        assert len(counts) == num_items
+        expected = [draws * probability(row, num_items, proposal) for row in range(num_items)]
+        assert min(expected) > 5
+        assert stats.chisquare(counts.numpy(), expected).pvalue > 1e-3
 
 
 def test_draws_are_in_ascending_order_and_their_weights_count_them_all(proposal):
     num_items, num_samples = 30, 100
-    rows, log_weight = sample_negatives(num_items, num_samples, proposal, CPU)
+    rows, log_weight = sample_negatives(num_items, num_samples, proposal, "cpu")
     assert rows.shape == log_weight.shape == (num_samples,)
     assert rows.tolist() == sorted(rows.tolist())
     weight = torch.zeros(num_items, dtype=torch.float64).index_add_(0, rows, log_weight.exp())

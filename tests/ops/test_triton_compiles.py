@@ -1,4 +1,4 @@
-"""What the interpreter cannot tell: that Triton's compiler takes the kernels, which needs no GPU."""
+"""What the interpreter cannot show: Triton's compiler accepts the kernels, which needs no GPU."""
 
 import json
 import os
@@ -33,7 +33,7 @@ for name in ("sum_kernel", "interests_gradient_kernel", "items_gradient_kernel")
 print(json.dumps(shared))
 """
 LIMITS = {80: 163 * 1024, 90: 227 * 1024}
-"""Shared memory in bytes that a block may have, by compute capability."""
+"""Most shared memory of a block in bytes, by compute capability."""
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ LIMITS = {80: 163 * 1024, 90: 227 * 1024}
 def test_kernels_compile_for_gpus_and_fit_their_shared_memory(
     dtype, num_interests, num_dimensions, weighted, capability, tmp_path
 ):
-    pytest.importorskip("triton", reason="Triton is made for Linux only")
+    pytest.importorskip("triton", reason="Triton exists for Linux only")
     arguments = json.dumps([dtype, num_interests, num_dimensions, weighted, capability])
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run(

@@ -99,7 +99,7 @@ def steps_and_ranks(subsequence: Tensor, num_subsequences: int) -> tuple[Tensor,
 
 
 def batch_sizes_of(step: Tensor, lengths: Tensor, num_categories: int) -> Tensor:
-    """Number of subsequences at each step, on the CPU as PyTorch requires; its upper bound if a GPU knows ``step``."""
+    """Number of subsequences at each step, on the CPU as PyTorch requires; an upper bound if ``step`` is on a GPU."""
     return torch.bincount(step) if step.device.type == "cpu" else largest_batch_sizes(lengths, num_categories)
 
 
