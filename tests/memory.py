@@ -1,6 +1,6 @@
 """Memory of a call in a process of its own.
 
-Not the peak of ``getrusage``: a process begins with that of the one which started it.
+It is not the peak of ``getrusage``, which starts with that of the parent process.
 """
 
 import subprocess
@@ -17,6 +17,8 @@ def resident(what):
 
 
 def measured(program, *arguments):
-    """The number of bytes that a program prints, which may call ``resident("VmRSS")`` and ``resident("VmHWM")``."""
+    """The number of bytes that a program prints, or several; it may call ``resident("VmRSS")`` and
+    ``resident("VmHWM")``, the memory now and its peak."""
     command = [sys.executable, "-c", RESIDENT + program, *map(str, arguments)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    numbers = [int(number) for number in subprocess.check_output(command, text=True).split()]
+    return numbers if len(numbers) > 1 else numbers[0]

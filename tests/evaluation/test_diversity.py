@@ -109,14 +109,14 @@ def test_the_order_inside_a_list_does_not_matter_at_its_end():
     assert values[-1] == shuffled[-1] and not torch.equal(values, shuffled)
 
 
-@pytest.mark.parametrize("pairs", [1, 250, 2_000])
-def test_few_rows_at_a_time_give_the_same(monkeypatch, pairs):
+def test_few_rows_at_a_time_give_the_same(monkeypatch):
     generator = np.random.default_rng(1)
     masks = masks_of(random_categories(generator, 40, 70))
     items = torch.from_numpy(np.stack([generator.permutation(41)[:10] for _ in range(33)]))
     whole = diversity(items, masks)
-    monkeypatch.setattr(module, "PAIRS_AT_ONCE", pairs)
-    assert torch.equal(diversity(items, masks), whole)
+    for pairs in (1, 250, 2_000):
+        monkeypatch.setattr(module, "PAIRS_AT_ONCE", pairs)
+        assert torch.equal(diversity(items, masks), whole)
 
 
 def test_a_category_that_is_named_twice_counts_once():
@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_rows():
         (torch.zeros(3, 2), torch.zeros(4, 1, dtype=torch.bool), "torch.bool; expected the int64 of bit_masks"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(items, categories, message):
+def test_arguments_that_do_not_fit_raise_an_error(items, categories, message):
     with pytest.raises(ValueError, match=message):
         diversity(items.long(), categories)
 
@@ -269,7 +269,7 @@ def test_a_model_that_loads_the_column_for_itself_keeps_it():
         (("item_id:token", "genre:token_seq"), [("i1", "a", "b")], ["line 2: 3 columns; expected 2"]),
     ],
 )
-def test_files_without_categories_are_refused(folder, header, rows, parts):
+def test_files_without_categories_raise_an_error(folder, header, rows, parts):
     if header:
         write_items(folder, header, rows)
     with pytest.raises(DataError, match="(?s)" + ".*".join(map(re.escape, parts))):
@@ -299,7 +299,7 @@ def test_diversity_needs_a_category_field(metrics):
     ],
     ids=str,
 )
-def test_wrong_settings_are_refused(settings, parts):
+def test_invalid_settings_raise_an_error(settings, parts):
     with pytest.raises(ConfigError, match=parts):
         Config("SASRec", "some", config_dict=settings)
 
@@ -322,9 +322,9 @@ def test_ml_1m_has_18_genres(tmp_path, monkeypatch):
 # Whole runs
 
 
-def lists_of(model_name, state, remove_seen=True):
+def lists_of(model_name, dataset, state, settings):
     """What a model recommends for the test, from all its scores at once."""
-    config = Config(model_name, "ml-100k", config_dict={**BY_MODEL.get(model_name, {}), "remove_seen": remove_seen})
+    config = Config(model_name, dataset, config_dict=settings)
     init_seed(config["seed"], True)
     train, _, test = create_loaders(config, create_dataset(config))
     model = config.model_class(config, train.dataset)
@@ -341,18 +341,29 @@ def lists_of(model_name, state, remove_seen=True):
     return lists
 
 
-@pytest.mark.parametrize("model", ["SIGMA", "BPR", "SASRec"])
-def test_a_run_reports_the_definition_on_what_the_model_recommends(tmp_path, monkeypatch, model):
-    monkeypatch.chdir(tmp_path)
-    settings = {**BY_MODEL.get(model, {}), **ASKED, "epochs": 1, "valid_metric": "Diversity@5"}
-    result = run_recbole_sigma(model, "ml-100k", config_dict=settings)
-    rows = [line.split("\t") for line in ML_100K.read_text().splitlines()[1:]]
-    genres = {item: set(classes.split()) for item, _, _, classes in rows}
-    lists = lists_of(model, torch.load(result["checkpoint"], weights_only=True)["state_dict"])
-    assert len(lists) == 938
+def assert_run_reports_the_definition(model, dataset, genres, num_users, **settings):
+    settings = {**BY_MODEL.get(model, {}), **ASKED, "epochs": 1, "valid_metric": "Diversity@5", **settings}
+    result = run_recbole_sigma(model, dataset, config_dict=settings)
+    lists = lists_of(model, dataset, torch.load(result["checkpoint"], weights_only=True)["state_dict"], settings)
+    assert len(lists) == num_users
     found = {key: value for key, value in result["test_result"].items() if key.startswith("diversity")}
     assert found == pytest.approx({f"diversity@{k}": definition(lists, genres, k) for k in ASKED["topk"]}, abs=1e-9)
     assert 0 < found["diversity@20"] < 1 and result["best_valid_score"] == result["best_valid_result"]["diversity@5"]
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec"])
+def test_a_run_reports_the_definition_on_what_a_sequential_model_recommends(folder, model):
+    rows = [(f"i{item}", ["a", "a b", "c", ""][item % 4]) for item in range(40)]
+    write_items(folder, ("item_id:token", "genre:token_seq"), rows)
+    genres = {item: set(genre.split()) for item, genre in rows}
+    assert_run_reports_the_definition(model, "toy", genres, 60, data_path=str(folder), category_field="genre")
+
+
+def test_a_run_on_ml_100k_reports_the_definition_on_what_the_model_recommends(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [line.split("\t") for line in ML_100K.read_text().splitlines()[1:]]
+    genres = {item: set(classes.split()) for item, _, _, classes in rows}
+    assert_run_reports_the_definition("BPR", "ml-100k", genres, 938)
 
 
 @pytest.mark.parametrize(

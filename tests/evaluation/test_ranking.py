@@ -1,15 +1,17 @@
-"""The best items of a catalog against an argsort of all scores in float64."""
+"""The best items of the catalog against an argsort of all scores in float64."""
 
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recbole_sigma.evaluation import ranking, top_items
 
 
 def random_integers(*shape):
-    """Their products are exact in float32 as well, and many of them equal."""
+    """Their products are exact in float32, and many of them are equal."""
     return torch.randint(-30, 30, shape).float()
 
 
@@ -26,25 +28,32 @@ def all_scores(users, items, excluded=None):
 
 
 def assert_best_first(found, scores):
-    """Items of the highest scores, no item twice; which of several equal ones come first is open."""
+    """Items of the highest scores, no item twice; items of equal scores may be in any order."""
     expected = scores.sort(1, descending=True).values[:, : found.shape[1]]
     assert torch.equal(scores.gather(1, found), expected)
     assert all(len(set(row)) == len(row) for row in found.tolist())
 
 
-@pytest.mark.parametrize("num_scores", [2**23, 1000])  # of a tile: all rows at once, or a few
-@pytest.mark.parametrize("seed", range(60))
-def test_any_shape_gives_the_items_of_an_argsort(monkeypatch, seed, num_scores):
-    monkeypatch.setattr(ranking, "TILE_SCORES", num_scores)
+@given(
+    most_items=st.sampled_from([40, 400, 4000]),
+    longest_list=st.sampled_from([8, 60, 4000]),
+    share_excluded=st.sampled_from([0.0, 0.1, 0.9]),
+    tile=st.sampled_from([None, 32, 50, 256, 3000]),
+    tile_scores=st.sampled_from([2**23, 1000]),  # all rows at once, or a few
+    seed=st.integers(0, 2**32),
+)
+def test_any_shape_gives_the_items_of_an_argsort(most_items, longest_list, share_excluded, tile, tile_scores, seed):
     torch.manual_seed(seed)
-    num_rows, num_vectors, size = (int(torch.randint(1, most, ())) for most in (9, 5, 20))
-    num_items = int(torch.randint(1, (40, 400, 4000)[seed % 3], ()))
-    k = int(torch.randint(1, min(num_items, (8, 60, 4000)[seed // 3 % 3]) + 1, ()))
-    tile = (None, 32, 50, 256, 3000)[seed % 5]
+    num_rows, num_vectors, size, num_items = (int(torch.randint(1, most, ())) for most in (9, 5, 20, most_items))
+    k = int(torch.randint(1, min(num_items, longest_list) + 1, ()))
     users, items = random_integers(num_rows, num_vectors, size), random_integers(num_items, size)
-    excluded = random_pairs(num_rows, num_items, (0.0, 0.1, 0.9)[seed // 2 % 3])
-    excluded = tuple(index[torch.randperm(len(index))] for index in excluded)  # in no order, some twice
-    assert_best_first(top_items(users, items, k, excluded, tile).items, all_scores(users, items, excluded))
+    excluded = random_pairs(num_rows, num_items, share_excluded)
+    order = torch.randint(len(excluded[0]), (2 * len(excluded[0]),)) if len(excluded[0]) else []
+    excluded = tuple(torch.cat([index, index[order]]) for index in excluded)  # most of them several times, in no order
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "TILE_SCORES", tile_scores)
+        found = top_items(users, items, k, excluded, tile).items
+    assert_best_first(found, all_scores(users, items, excluded))
 
 
 @pytest.mark.parametrize("tile", [None, 64, 1024])
@@ -58,16 +67,16 @@ def test_scores_without_ties_have_one_order(tile):
     torch.testing.assert_close(found.scores, scores)
 
 
-@pytest.mark.parametrize("num_items", [31, 32, 33, 64, 65, 1000])
-@pytest.mark.parametrize("fewer", [0, 1])
-def test_a_list_as_long_as_the_catalog_ends_with_the_padding_and_the_excluded_items(num_items, fewer):
+def test_a_list_as_long_as_the_catalog_ends_with_the_padding_and_the_excluded_items():
     torch.manual_seed(0)
-    users, items = random_integers(5, 2, 8), random_integers(num_items, 8)
-    excluded = random_pairs(5, num_items, 0.5)
-    found = top_items(users, items, num_items - fewer, excluded, tile=32).items
-    scores = all_scores(users, items, excluded)
-    assert_best_first(found, scores)
-    assert found.min() >= 0 and found.max() < num_items
+    for num_items in (31, 32, 33, 64, 65, 1000):  # about the width of a tile
+        users, items = random_integers(5, 2, 8), random_integers(num_items, 8)
+        excluded = random_pairs(5, num_items, 0.5)
+        scores = all_scores(users, items, excluded)
+        for k in (num_items - 1, num_items):
+            found = top_items(users, items, k, excluded, tile=32).items
+            assert_best_first(found, scores)
+            assert found.min() >= 0 and found.max() < num_items
 
 
 def test_a_row_whose_items_are_all_excluded_still_lists_items_of_the_catalog():
@@ -135,7 +144,7 @@ PAIRS = torch.tensor([0, 1]), torch.tensor([3, 4])
         ({"excluded": (torch.tensor([0, 1]), torch.tensor([-1, 4]))}, "items are from -1 to 4; expected 0 to 9"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(change, message):
+def test_arguments_that_do_not_fit_raise_an_error(change, message):
     arguments = {"users": torch.ones(2, 1, 4), "items": torch.ones(10, 4), "k": 3, "excluded": PAIRS}
     top_items(**arguments)
     with pytest.raises(ValueError, match=message):
