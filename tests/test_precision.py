@@ -1,4 +1,4 @@
-"""Products in bfloat16, everything else in float32."""
+"""Matrix products in bfloat16, everything else in float32."""
 
 import pytest
 import torch
@@ -36,11 +36,10 @@ def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model,
     monkeypatch.setattr(precision, "FEW_ROWS", 0)
     torch.manual_seed(0)
     settings = {key: value for key, value in settings.items() if model == "SIGMA" or key == "loss"}
-    model = build(model, **settings, hidden_dropout_prob=0.2, attn_dropout_prob=0.2).train()
+    model = build(model, precision="bf16", **settings, hidden_dropout_prob=0.2, attn_dropout_prob=0.2).train()
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     with Types() as types:
-        with precision.autocast("bf16", "cpu"):
-            loss = model.calculate_loss(all_positions(*SEQUENCES))
+        loss = model.calculate_loss(all_positions(*SEQUENCES))
         loss.backward()
         optimizer.step()
     assert loss.dtype == torch.float32
@@ -52,15 +51,15 @@ def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model,
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
 def test_layers_on_few_rows_stay_in_float32_and_the_loss_does_not(model):
-    with Types() as types, precision.autocast("bf16", "cpu"):
-        build(model).calculate_loss(all_positions(*SEQUENCES)).backward()
+    with Types() as types:
+        build(model, precision="bf16").calculate_loss(all_positions(*SEQUENCES)).backward()
     assert "mm" in types.narrow and "addmm" not in types.narrow  # layers have a bias
 
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
 def test_float32_runs_nothing_in_bfloat16(model):
-    with Types() as types, precision.autocast("float32", "cpu"):
-        build(model).calculate_loss(all_positions(*SEQUENCES)).backward()
+    with Types() as types:
+        build(model, precision="float32").calculate_loss(all_positions(*SEQUENCES)).backward()
     assert not types.narrow
 
 
@@ -88,13 +87,13 @@ def test_instructions_are_read_from_the_list_of_the_processor(flags, expected, m
 
 @torch.no_grad()
 def test_the_terms_of_the_kl_and_the_constraint_are_those_of_float32_to_the_bit():
-    """Everything up to the terms runs in float32 for so few rows, so that they get the same arguments."""
+    """With so few rows, everything before the terms runs in float32, so they get the same arguments."""
     terms = []
     for kind in ("float32", "bf16"):
         torch.manual_seed(0)
-        model = build("SIGMA", hidden_size=64, initializer_range=0.5)
-        with precision.autocast(kind, "cpu"):
-            terms.append(model.loss_terms(all_positions(*SEQUENCES)))
-    for name in ("sequence_kl", "interest_kl", "orthogonality"):
-        assert torch.equal(getattr(terms[0], name), getattr(terms[1], name)), name
-    assert not torch.equal(terms[0].sequence_ce, terms[1].sequence_ce)
+        model = build("SIGMA", precision=kind, hidden_size=64, initializer_range=0.5)
+        terms.append(model.step_loss(all_positions(*SEQUENCES)).terms)
+    wide, narrow = terms
+    for name in ("sequence/kl", "interests/kl", "orthogonality"):
+        assert torch.equal(wide[name], narrow[name]), name
+    assert not torch.equal(wide["sequence/ce"], narrow["sequence/ce"])

@@ -31,14 +31,14 @@ def test_neighbours_are_dropped_independently():
     assert (patterns - 1 / 16).abs().max() < 5 * (1 / 16 / len(kept)) ** 0.5
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (3, 5), (2, 3, 4)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_shape_and_type_are_kept_and_the_gradient_is_the_mask(shape, dtype):
-    x = torch.ones(shape, dtype=dtype, requires_grad=True)
-    out = Dropout(0.5)(x)
-    assert (out.shape, out.dtype) == (x.shape, x.dtype)
-    (gradient,) = torch.autograd.grad(out.sum(), x)
-    assert torch.equal(gradient, out.detach())
+def test_shape_and_type_are_kept_and_the_gradient_is_the_mask(dtype):
+    for shape in ((), (0,), (1,), (7,), (3, 5), (2, 3, 4)):
+        x = torch.ones(shape, dtype=dtype, requires_grad=True)
+        out = Dropout(0.5)(x)
+        assert (out.shape, out.dtype) == (x.shape, x.dtype)
+        (gradient,) = torch.autograd.grad(out.sum(), x)
+        assert torch.equal(gradient, out.detach())
 
 
 @pytest.mark.parametrize("p", [1e-9, 1 - 1e-9])

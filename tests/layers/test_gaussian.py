@@ -17,14 +17,23 @@ def test_draws_have_the_mean_and_the_standard_deviation_asked_for(mean, std):
     assert abs(sample.std() - std) < 5 * std / math.sqrt(2 * draws)
 
 
-def test_gradient_reaches_mean_and_log_var_through_the_draw(monkeypatch):
+def test_draw_is_the_mean_and_the_noise_times_the_standard_deviation_with_their_gradients():
     noise = torch.tensor([1.5, -0.5], dtype=torch.double)
-    monkeypatch.setattr(torch, "randn_like", lambda like: noise)
     mean = torch.tensor([1.0, 2.0], dtype=torch.double, requires_grad=True)
     log_var = torch.tensor([0.3, -2.0], dtype=torch.double, requires_grad=True)
-    of_mean, of_log_var = torch.autograd.grad(gaussian.sample(mean, log_var).sum(), (mean, log_var))
+    draw, std = gaussian.sample(mean, log_var, noise), (log_var.detach() / 2).exp()
+    torch.testing.assert_close(draw, mean + std * noise)
+    of_mean, of_log_var = torch.autograd.grad(draw.sum(), (mean, log_var))
     torch.testing.assert_close(of_mean, torch.ones(2).double())
-    torch.testing.assert_close(of_log_var, noise * (log_var.detach() / 2).exp() / 2)
+    torch.testing.assert_close(of_log_var, noise * std / 2)
+
+
+def test_noise_is_drawn_from_pytorchs_generator_by_default():
+    mean, log_var = torch.randn(2, 5, 3)
+    torch.manual_seed(1)
+    noise = torch.randn(5, 3)
+    torch.manual_seed(1)
+    assert torch.equal(gaussian.sample(mean, log_var), gaussian.sample(mean, log_var, noise))
 
 
 def test_draws_are_independent_and_follow_the_seed():

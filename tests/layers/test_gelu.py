@@ -8,17 +8,17 @@ from recbole_sigma.layers.gelu import GELU
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("shape", [(5, 3), (0, 4), (2, 3, 4)], ids=str)
-def test_values_and_gradients_are_those_of_gelu(shape, dtype):
+def test_values_and_gradients_are_those_of_gelu(dtype):
     torch.manual_seed(0)
-    x, grad = torch.randn(2, *shape, dtype=dtype).unbind()
-    x = x.clone().requires_grad_()
-    wide = x.detach().double().requires_grad_()
-    out, expected = GELU()(x), F.gelu(wide)
-    assert out.dtype == dtype
-    torch.testing.assert_close(out, expected.to(dtype))
-    (gradient,) = torch.autograd.grad(out, x, grad)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, wide, grad.double())[0].to(dtype))
+    for shape in ((5, 3), (0, 4), (2, 3, 4)):
+        x, grad = torch.randn(2, *shape, dtype=dtype).unbind()
+        x = x.clone().requires_grad_()
+        wide = x.detach().double().requires_grad_()
+        out, expected = GELU()(x), F.gelu(wide)
+        assert out.dtype == dtype
+        torch.testing.assert_close(out, expected.to(dtype))
+        (gradient,) = torch.autograd.grad(out, x, grad)
+        torch.testing.assert_close(gradient, torch.autograd.grad(expected, wide, grad.double())[0].to(dtype))
 
 
 def test_onednn_is_as_it_was_afterwards():

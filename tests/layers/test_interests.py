@@ -1,10 +1,13 @@
 """Interests against naive loops written from section 3.2 of the paper, one sequence, category and item at a time."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from recbole_sigma.layers import interests as module_of_interests
 from recbole_sigma.layers.interests import InterestEncoder, Interests, gumbel_noise
 from recbole_sigma.layers.packing import Packing
 
@@ -27,11 +30,11 @@ def seed():
 
 @pytest.fixture
 def gumbel(monkeypatch):
-    """Noise ``[B, T, K]``; a call with a mask makes the encoder add, in training, the part of its items."""
+    """Noise ``[B, T, K]``; after a call with a mask, the encoder adds the noise of its items in training."""
     noise = torch.randn(B, T, K, dtype=torch.double)
 
     def use(mask):
-        monkeypatch.setattr(torch.Tensor, "exponential_", lambda self: self.copy_((-noise[mask]).exp()))
+        monkeypatch.setattr(module_of_interests, "gumbel_noise", lambda like: noise[mask])
         return noise
 
     return use
@@ -125,16 +128,15 @@ def naive_assignment(module, item, gumbel):
 # Against the definition ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
-@pytest.mark.parametrize("soft_interest", ["sum", "mean"])
-@pytest.mark.parametrize("mixture_mask", [False, True], ids=["all_weights", "masked_weights"])
-@pytest.mark.parametrize("interest", ["both", "soft", "hard"])
-@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_interests_and_their_gradients_equal_a_naive_double_loop(
-    training, soft_interest, mixture_mask, interest, mask, gumbel
-):
+SETTINGS = itertools.product(["both", "soft", "hard"], [False, True], ["sum", "mean"], [False, True])
+
+
+@pytest.mark.parametrize("mask, settings", [*zip(itertools.cycle(MASKS), SETTINGS)], ids=str)
+def test_interests_and_their_gradients_equal_a_naive_double_loop(mask, settings, gumbel):
+    """Every combination of settings, and every value of a setting with every mask, which knows nothing of settings."""
+    interest, mixture_mask, soft_interest, training = settings
     module = encoder(training, soft_interest=soft_interest, mixture_mask=mixture_mask, interest=interest)
-    items = random_items()
+    items, mask = random_items(), MASKS[mask]
     noise = gumbel(mask)
     expected = naive_interests(module, items, mask, noise if training else None)
     actual = module(items[mask], packed(mask))
@@ -154,12 +156,12 @@ def test_soft_interests_alone_leave_the_gru_out_of_the_training():
     assert trained == {name for name, _ in encoder().named_parameters() if not name.startswith("gru")}
 
 
-@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("mixture_mask", [False, True])
-def test_intensity_sums_to_one_from_the_first_item_on(mask, mixture_mask):
-    intensity = encoder(mixture_mask=mixture_mask)(random_items()[mask], packed(mask)).intensity
-    assert (intensity >= 0).all()
-    torch.testing.assert_close(intensity.sum(-1), torch.ones(int(mask.sum())).double())
+def test_intensity_sums_to_one_from_the_first_item_on(mixture_mask):
+    for mask in MASKS.values():
+        intensity = encoder(mixture_mask=mixture_mask)(random_items()[mask], packed(mask)).intensity
+        assert (intensity >= 0).all()
+        torch.testing.assert_close(intensity.sum(-1), torch.ones(int(mask.sum())).double())
 
 
 def test_masked_intensity_is_zero_for_categories_without_an_item_and_only_for_them():
@@ -193,38 +195,38 @@ def test_mean_soft_interest_does_not_grow_with_the_history():
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["argmax", "gumbel"])
-@pytest.mark.parametrize("cut", range(1, T))
-def test_causality_interests_do_not_depend_on_later_items_or_padding(training, cut, gumbel):
+def test_causality_interests_do_not_depend_on_later_items_or_padding(training, gumbel):
     module, items, mask = encoder(training), random_items(), MASKS["none"]
-    changed, fewer = items.detach().clone(), mask.clone()
-    changed[:, cut:] = torch.randn(B, T - cut, D)
-    fewer[:, cut:] = False
 
     def interests(items, mask):
         gumbel(mask)
         return at_places(module(items[mask], packed(mask)), mask)
 
     whole = interests(items, mask)
-    for other in (interests(changed, mask), interests(items, fewer), interests(changed, fewer)):
-        for value, other_value in zip(whole, other):
-            torch.testing.assert_close(value[:, :cut], other_value[:, :cut])
-    for value, other_value in zip(whole, interests(changed, mask)):
-        assert not torch.isclose(value[:, cut], other_value[:, cut]).any()
+    for cut in range(1, T):
+        changed, fewer = items.detach().clone(), mask.clone()
+        changed[:, cut:] = torch.randn(B, T - cut, D)
+        fewer[:, cut:] = False
+        for other in (interests(changed, mask), interests(items, fewer), interests(changed, fewer)):
+            for value, other_value in zip(whole, other):
+                torch.testing.assert_close(value[:, :cut], other_value[:, :cut])
+        for value, other_value in zip(whole, interests(changed, mask)):
+            assert not torch.isclose(value[:, cut], other_value[:, cut]).any()
 
 
 @pytest.mark.parametrize("soft_interest", ["sum", "mean"])
-@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_padding_wherever_it_stands_and_other_sequences_change_nothing(mask, soft_interest):
+def test_padding_at_any_place_and_other_sequences_change_nothing(soft_interest):
     module, items = encoder(soft_interest=soft_interest), random_items()
-    padded = module(items[mask], packed(mask))
-    at_the_end = torch.arange(T) < mask.sum(1, keepdim=True)
-    for value, other_value in zip(padded, module(items[mask], packed(at_the_end))):
-        torch.testing.assert_close(value, other_value)
-    for b in range(B):
-        own = items[b, mask[b]]
-        alone = module(own, Packing(torch.tensor([len(own)])))
-        for value, alone_value in zip(at_places(padded, mask), alone):
-            torch.testing.assert_close(value[b, mask[b]], alone_value)
+    for mask in MASKS.values():
+        padded = module(items[mask], packed(mask))
+        at_the_end = torch.arange(T) < mask.sum(1, keepdim=True)
+        for value, other_value in zip(padded, module(items[mask], packed(at_the_end))):
+            torch.testing.assert_close(value, other_value)
+        for b in range(B):
+            own = items[b, mask[b]]
+            alone = module(own, Packing(torch.tensor([len(own)])))
+            for value, alone_value in zip(at_places(padded, mask), alone):
+                torch.testing.assert_close(value[b, mask[b]], alone_value)
 
 
 # Assignment to categories --------------------------------------------------------------------------------------------
@@ -279,18 +281,18 @@ def test_category_probabilities_ignore_the_lengths_of_items_and_categories():
     assert logits.abs().max() <= 1 / module.category_temperature
 
 
-@pytest.mark.parametrize("gap", [10, 60, 75, 90, 100, 200])
 @pytest.mark.parametrize("soft_interest", ["sum", "mean"])
-def test_probabilities_near_and_below_the_range_of_float32_leave_everything_finite(gap, soft_interest):
+def test_probabilities_near_and_below_the_range_of_float32_leave_everything_finite(soft_interest):
     """The reciprocals of some of these probabilities are no float32 numbers: divisions by them lose the gradient."""
-    module = encoder(soft_interest=soft_interest, category_temperature=1 / gap).float()
-    with torch.no_grad():
-        module.categories.copy_(torch.eye(K, D))
-    items = module.categories[0].expand(B * T, D).clone().detach().requires_grad_()
-    assert module.category_logits(items)[0].tolist() == pytest.approx([gap, 0, 0])
-    interests = module(items, packed(MASKS["none"]))
-    torch.testing.assert_close(interests.intensity.sum(-1), torch.ones(B * T))
-    log_intensity = interests.intensity[interests.intensity > 0].log()  # as in the mixture
-    value = log_intensity.sum() + 100 * (interests.mean.sum() + interests.log_var.sum())
-    for gradient in torch.autograd.grad(value, [items, *module.parameters()]):
-        assert gradient.isfinite().all()
+    for gap in (10, 60, 75, 90, 100, 200):
+        module = encoder(soft_interest=soft_interest, category_temperature=1 / gap).float()
+        with torch.no_grad():
+            module.categories.copy_(torch.eye(K, D))
+        items = module.categories[0].expand(B * T, D).clone().detach().requires_grad_()
+        assert module.category_logits(items)[0].tolist() == pytest.approx([gap, 0, 0])
+        interests = module(items, packed(MASKS["none"]))
+        torch.testing.assert_close(interests.intensity.sum(-1), torch.ones(B * T))
+        log_intensity = interests.intensity[interests.intensity > 0].log()  # as in the mixture
+        value = log_intensity.sum() + 100 * (interests.mean.sum() + interests.log_var.sum())
+        for gradient in torch.autograd.grad(value, [items, *module.parameters()]):
+            assert gradient.isfinite().all(), gap
