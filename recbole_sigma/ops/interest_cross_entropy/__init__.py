@@ -40,8 +40,8 @@ def interest_cross_entropy(
         target: ``[N]``, rows of ``items``.
         temperature: t, more than 0.
         impl: "naive" stores ``[N, K, V]`` scores; "tiled" and "triton" need O(N K D + V D) memory. "triton" runs on
-            CUDA, or on a CPU if the environment variable TRITON_INTERPRET is 1. "auto" is "tiled", whose tiles fit the
-            device and the sizes, until the kernels have been measured on a GPU.
+            CUDA, or on a CPU if the environment variable TRITON_INTERPRET is 1. "auto" is "tiled" as long as the
+            kernels of "triton" have not been measured on a GPU.
         reduce: "max" as above; "sum" takes the log-sum-exp over items and interests together, and the maximum only
             for the target: the loss (6) of DSS (Ma et al., 2020).
 
