@@ -2,21 +2,29 @@
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from recbole_sigma import deprecation
 from recbole_sigma.layers.packing import Packing, TrainingBatch, pack
 
-LENGTHS = {
-    "ragged": [3, 50, 1, 7, 7, 2, 26, 25, 1],
-    "equal": [4, 4, 4],
-    "one": [5],
-    "single_items": [1, 1, 1],
-    "some_empty": [0, 3, 0, 1, 0],
-    "powers_of_two": [1, 2, 4, 8, 16, 32, 64],
-    "none": [],
-    "all_empty": [0, 0],
-}
-every_lengths = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+LENGTHS = [
+    [3, 50, 1, 7, 7, 2, 26, 25, 1],
+    [4, 4, 4],
+    [5],
+    [1, 1, 1],
+    [0, 3, 0, 1, 0],
+    [1, 2, 4, 8, 16, 32, 64],
+    [],
+    [0, 0],
+]
+
+
+def every_lengths(test):
+    """Run a test on ``LENGTHS`` and on random ones."""
+    for lengths in LENGTHS:
+        test = example(lengths=lengths)(test)
+    return settings(max_examples=25)(given(lengths=st.lists(st.integers(0, 20), max_size=6))(test))
 
 
 @every_lengths
@@ -99,8 +107,8 @@ NETWORKS = {
 }
 
 
-@every_lengths
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@every_lengths
 def test_a_recurrent_network_reads_each_sequence_from_its_first_item(make, lengths):
     torch.manual_seed(0)
     network = make().double()
