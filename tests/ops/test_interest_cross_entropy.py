@@ -40,9 +40,10 @@ def impl(request, monkeypatch):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """A few rows and a thousand items fill several tiles."""
+    """A few rows and a thousand items fill several tiles, and are held in several parts."""
     monkeypatch.setattr(tiled, "TILE_ITEMS", 128)
     monkeypatch.setattr(tiled, "TILE_SCORES", 2**10)
+    monkeypatch.setattr(tiled, "HELD_ROWS", (4, 16))
 
 
 def weights_of(target):
@@ -298,6 +299,35 @@ def test_autocast_runs_the_products_in_its_type_and_gives_gradients_in_that_of_t
             assert distance(gradient, expected_gradient.double()) < torch.finfo(torch.bfloat16).eps
 
 
+@pytest.mark.parametrize("held_scores", [0, 2**23])
+@pytest.mark.usefixtures("small_tiles")
+def test_gradients_of_a_tiled_loss_without_autocast_are_the_same_if_backward_runs_in_it(held_scores, monkeypatch):
+    monkeypatch.setattr(tiled, "HELD_SCORES", held_scores)
+    interests, items, target = random_problem(7, 3, 64, 300, torch.float32)
+    weight = torch.rand(7)
+    _, *expected = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=weight, impl="tiled")
+    inputs = (interests.requires_grad_(), items.requires_grad_())
+    loss = interest_cross_entropy(*inputs, target, impl="tiled")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        gradients = torch.autograd.grad(loss, inputs, weight)
+    assert all(torch.equal(gradient, other) for gradient, other in zip(gradients, expected))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_scaling_a_loss_saves_the_small_gradients_of_float16(impl):
+    """Without the scale, the slopes in scores of items with this probability round to zero in float16."""
+    interests = torch.ones(9, 2, 4, dtype=torch.float16)
+    items = torch.full((300, 4), -4.5, dtype=torch.float16)
+    items[0] = 0
+    assert torch.tensor(math.exp(4 * -4.5)).half() == 0
+    target = torch.zeros(9, dtype=torch.int64)
+    scale = torch.full((9,), 2.0**14)
+    _, *exact = loss_and_gradients(definition, interests.double(), items.double(), target, weight=scale)
+    _, *scaled = loss_and_gradients(interest_cross_entropy, interests, items, target, weight=scale, impl=impl)
+    for gradient, exact_gradient in zip(scaled, exact):
+        assert distance(gradient, exact_gradient) < 4 * torch.finfo(torch.float16).eps
+
+
 def test_autocast_takes_interests_and_items_of_different_types(impl):
     interests, items, target = random_problem(7, 3, 64, 100, torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -318,10 +348,14 @@ def test_scores_of_any_size_give_the_right_loss_and_finite_gradients(exponent, i
     interests, items = interests * 2.0**exponent, items / 2  # a score is at most 16 times 2^exponent
     largest = (interests @ items.T).abs().max()
     assert 8 * 2.0**exponent <= largest <= 16 * 2.0**exponent
-    for weight, temperature, reduce in itertools.product(weights_of(target), (1.0, 0.5), REDUCTIONS):
+    of_any_sign, negative = (interests, items), (interests.abs(), -items.abs())
+    for weight, temperature, reduce, problem in itertools.product(
+        weights_of(target), (1.0, 0.5), REDUCTIONS, (of_any_sign, negative)
+    ):
         settings = {"weight": weight, "temperature": temperature, "reduce": reduce}
-        loss, *gradients = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
-        exact, *exact_gradients = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
+        loss, *gradients = loss_and_gradients(interest_cross_entropy, *problem, target, impl=impl, **settings)
+        doubles = (tensor.double() for tensor in problem)
+        exact, *exact_gradients = loss_and_gradients(definition, *doubles, target, **settings)
         torch.testing.assert_close(loss.double(), exact, rtol=1e-5, atol=1e-5)
         for gradient, exact_gradient in zip(gradients, exact_gradients):
             assert gradient.isfinite().all()
