@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from recbole_sigma.quick_start import run_recbole_sigma
     from recbole_sigma.recommend import Recommender, load
 
-import_hook.install({"recbole.evaluator.register": "recbole_sigma.evaluation.diversity"})
+import_hook.install({"recbole.evaluator.register": ["recbole_sigma.evaluation.diversity"]})
 
 __all__ = ["Config", "Recommender", "__version__", "compare_models", "load", "run_recbole_sigma"]
 __getattr__, __dir__ = lazy_names(

@@ -7,27 +7,32 @@ loaded with the first module of RecBole.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 
-def install(companions: Mapping[str, str]) -> None:
+def install(companions: Mapping[str, Sequence[str]]) -> None:
     """Prepare the modules of RecBole that are loaded now, and the others when they are imported.
 
     Another call replaces the hook of the first one.
 
     Args:
-        companions: by the name of a module of RecBole, a module to import right after it, which adds something to it.
+        companions: by the name of a module of RecBole, modules to import right after it, which add something to it.
     """
     if any(name.startswith("recbole.") for name in sys.modules):
         _compat().repair_loaded()
     others = [finder for finder in sys.meta_path if type(finder).__module__ != __name__]
     sys.meta_path[:] = [_Finder(companions), *others]
-    for name, companion in companions.items():
+    for name in companions:
         if name in sys.modules:
-            import_module(companion)
+            _import_all(companions[name])
+
+
+def _import_all(names: Sequence[str]) -> None:
+    for name in names:
+        import_module(name)
 
 
 def _compat() -> ModuleType:
@@ -39,7 +44,7 @@ def _compat() -> ModuleType:
 class _Finder:
     """Lets the other finders find a module of RecBole, and prepares the module right after its own code ran."""
 
-    def __init__(self, companions: Mapping[str, str]):
+    def __init__(self, companions: Mapping[str, Sequence[str]]):
         self.companions = companions
 
     def find_spec(self, name, path=None, target=None) -> ModuleSpec | None:
@@ -55,7 +60,6 @@ class _Finder:
     def _prepared(self, execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
         def exec_module(module: ModuleType) -> None:
             _compat().execute(module, execute)
-            if module.__name__ in self.companions:
-                import_module(self.companions[module.__name__])
+            _import_all(self.companions.get(module.__name__, ()))
 
         return exec_module
