@@ -1,4 +1,4 @@
-"""Words that several commands take."""
+"""Options that several commands take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import argparse
 import os
 import sys
 
+import pandas as pd
+
+from recbole_sigma.data.tables import to_seconds
 from recbole_sigma.recommend import Recommender, load
 from recbole_sigma.recommend.catalog import Catalog
 
@@ -23,12 +26,29 @@ def add_history(parser: argparse.ArgumentParser, more: str = "") -> None:
         metavar="ITEMS",
         help=f"item tokens of one user, oldest first, spaces between; a token with spaces in quotes of its own{more}",
     )
+    parser.add_argument(
+        "--times",
+        nargs="+",
+        metavar="TIME",
+        help="time of each item of --history, for models that read times: numbers as in the data of the training, or dates",
+    )
 
 
 def split_history(words: list[str], catalog: Catalog) -> list[str]:
     """The tokens in the words of ``--history``: each a token that the model knows, or several with spaces between."""
     known = catalog.ids(words) > 0
     return [token for word, whole in zip(words, known) for token in ([word] if whole else word.split())]
+
+
+def split_times(words: list[str] | None) -> list[str] | None:
+    """The times in the words of ``--times``: each a time, such as a date with a space, or several with spaces between."""
+    if words is None:
+        return None
+    return [time for word in words for time in ([word] if _is_time(word) else word.split())]
+
+
+def _is_time(word: str) -> bool:
+    return bool(to_seconds(pd.Series([word])).notna().all())
 
 
 def add_recommendation(parser: argparse.ArgumentParser) -> None:

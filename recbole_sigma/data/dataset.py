@@ -12,14 +12,13 @@ import pandas as pd
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.evaluator import Register
 from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
-from recbole_sigma.data.categories import read_item_categories
+from recbole_sigma.data.categories import read_item_categories, readers_of_categories
 from recbole_sigma.data.token_codes import (
     TokenCounts,
     ids_by_first_appearance,
@@ -29,8 +28,8 @@ from recbole_sigma.data.token_codes import (
 )
 from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
 from recbole_sigma.data.target_rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
-from recbole_sigma.data.sequences import gather_padded
-from recbole_sigma.errors import DataError, RecBoleSigmaError, close_matches
+from recbole_sigma.data.sequences import gather_padded, gather_ragged
+from recbole_sigma.errors import ConfigError, DataError, RecBoleSigmaError, close_matches
 
 READS_PADDED_ROWS = {"DIEN", "FEARec"}
 """Models of RecBole that read the padded rows of the whole data set at once."""
@@ -50,8 +49,11 @@ class OrderedDataset(Dataset):
     Python loop for every row; the result is the same.
 
     Attributes:
-        item_categories: ``ItemCategories``, if a metric needs them.
+        item_categories: ``ItemCategories``, if the model or a metric needs them.
+        times: ``[M]``, float64, the unrounded time of each interaction, if the model reads times.
     """
+
+    times: Tensor | None = None
 
     def _load_data(self, token, dataset_path):
         try:
@@ -81,8 +83,22 @@ class OrderedDataset(Dataset):
 
     def _data_processing(self):
         super()._data_processing()
-        if Register(self.config).need("data.item_categories"):
-            self.item_categories = read_item_categories(self)
+        readers = readers_of_categories(self.config)
+        if readers:
+            self.item_categories = read_item_categories(self, readers)
+
+    def _normalize(self):
+        if getattr(self.config.model_class, "reads_times", False):
+            self._keep_times()
+        super()._normalize()
+
+    def _keep_times(self) -> None:
+        if self.benchmark_filename_list is not None:
+            raise ConfigError(
+                f"{self.config['model']} reads the time of each item, and benchmark_filename names files of rows, which "
+                f"have rounded times or none; expected one file of interactions, {self._inter_file}"
+            )
+        self.times = torch.from_numpy(self.inter_feat[self.time_field].to_numpy(np.float64, copy=True))
 
     def _load_inter_feat(self, token, dataset_path):
         if self.benchmark_filename_list is None and not os.path.isfile(self._inter_file):
@@ -242,6 +258,7 @@ class OrderedDataset(Dataset):
             times = data[self.time_field].to_numpy()
             if not (times[1:] >= times[:-1]).all():
                 order = torch.from_numpy(np.argsort(times, kind="stable"))
+                self.times = None if self.times is None else self.times[order]
         columns = {}
         for field in list(data):
             column = super()._dataframe_to_interaction(data[[field]])[field]
@@ -305,7 +322,9 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         """Turn the interactions into rows, one for each that has a history."""
         self._aug_presets()
         by_user, _ = sort_rows(self.inter_feat[self.uid_field].numpy(), self.user_num)
-        self.inter_feat._reindex(torch.from_numpy(by_user.astype(np.int64)))
+        by_user = torch.from_numpy(by_user.astype(np.int64))
+        self.inter_feat._reindex(by_user)
+        self.times = None if self.times is None else self.times[by_user]
         self.interactions = self.inter_feat
         user = self.interactions[self.uid_field]
         self.first_of_user = torch.searchsorted(user, torch.arange(self.user_num))
@@ -335,6 +354,9 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
             if field != self.uid_field:
                 list_field = getattr(self, f"{field}_list_field")
                 rows[list_field] = gather_padded(self.interactions[field], start, length, self.max_item_list_len)
+        if self.times is not None:
+            list_field = self.time_field + self.config["LIST_SUFFIX"]
+            rows[list_field] = gather_padded(self.times, start, length, self.max_item_list_len)
         return rows
 
     def inter_matrix(self, form="coo", value_field=None):
@@ -350,6 +372,38 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         """Start and number of the interactions of the same user before each target, in ``interactions``."""
         start = self.first_of_user[self.interactions[self.uid_field][target_index]]
         return start, target_index - start
+
+    def training_spans(self) -> tuple[Tensor, Tensor]:
+        """First and last training interaction, in ``interactions``, of each user who has a row in this split.
+
+        Returns:
+            Two tensors ``[B]``, in the order of the users' ids.
+        """
+        last = torch.full((self.user_num,), -1)
+        last.scatter_reduce_(0, self.inter_feat[self.uid_field], self.inter_feat[TARGET_INDEX], "amax")
+        trained = last >= 0
+        return self.first_of_user[trained], last[trained]
+
+    def training_sequences(self) -> tuple[Tensor, Tensor]:
+        """Whole training sequences with their first items and without any item of validation or test.
+
+        These are the interactions that ``inter_matrix`` counts: users without a training target are left out. Call it
+        on the training split, which a model gets as its data set.
+
+        Returns:
+            Item ids ``[M]``, sequence by sequence in time order, and the lengths ``[B]``; in the order of the users' ids.
+
+        Raises:
+            ConfigError: ``benchmark_filename`` names files of rows, from which no sequence can be told.
+        """
+        if self.benchmark_filename_list is not None:
+            raise ConfigError(
+                f"{self.config['model']} needs whole sequences, and benchmark_filename names files of rows; expected one "
+                f"file of interactions, {self._inter_file}"
+            )
+        first, last = self.training_spans()
+        length = last - first + 1
+        return gather_ragged(self.interactions[self.iid_field], first, length)[1], length
 
 
 def create_dataset(config) -> Dataset:
@@ -374,7 +428,12 @@ def create_dataset(config) -> Dataset:
 
 @cache
 def dataset_class(model: str, model_type: ModelType) -> type:
-    """Class of the data set of a model: RecBole's own choice with this module's behaviour in front of it."""
+    """Class of the data set of a model: RecBole's choice for it, with the behaviour of this module in front.
+
+    Some models have another class in RecBole, which it finds by their type or name, such as ``KnowledgeBasedDataset`` and
+    ``KSRDataset``. A class for these is made with ``type(...)``, because this module's class has to come before RecBole's
+    in the order of inheritance, and RecBole decides which one that is.
+    """
     module = importlib.import_module("recbole.data.dataset")
     by_type = {
         ModelType.SEQUENTIAL: "SequentialDataset",

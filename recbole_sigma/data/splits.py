@@ -6,8 +6,8 @@ from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
-from recbole_sigma.data.dataset import TARGET_INDEX
-from recbole_sigma.data.loaders import SeenItemsSampler, SequenceDataLoader, loader_class
+from recbole_sigma.data.loaders import CutLoader, SeenItemsSampler, SequenceDataLoader, loader_class
+from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.model.base import NextItemRecommender
 
@@ -56,8 +56,15 @@ def create_loaders(config, dataset) -> tuple:
 
 
 def _train_loader(config, dataset, train_set, sampler):
-    if issubclass(config.model_class, NextItemRecommender) and TARGET_INDEX in train_set.inter_feat:
-        return SequenceDataLoader(config, train_set, shuffle=config["shuffle"])
+    if issubclass(config.model_class, NextItemRecommender):
+        cuts = config["train_targets"] == "cut"
+        if TARGET_INDEX in train_set.inter_feat:
+            return (CutLoader if cuts else SequenceDataLoader)(config, train_set, shuffle=config["shuffle"])
+        if cuts:
+            raise ConfigError(
+                "train_targets is 'cut', and benchmark_filename names files of rows, which have a target each; expected "
+                "train_targets: all"
+            )
     loader = get_dataloader(config, "train")
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
         negatives = config["train_neg_sample_args"]
