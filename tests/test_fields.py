@@ -17,7 +17,7 @@ import torch
 import recbole_sigma
 from recbole_sigma import Config, run_recbole_sigma
 from recbole_sigma.cli import main
-from recbole_sigma.data import create_dataset, create_loaders
+from recbole_sigma.data import create_dataset, create_loaders, data_fingerprint
 from recbole_sigma.errors import CheckpointError, ConfigError, DataError, RequestError
 from recbole_sigma.evaluation import rank_catalog
 from recbole_sigma.export import export_checkpoint, load_weights
@@ -43,7 +43,7 @@ SETTINGS = {
     "state": "error",
 }
 OWN = {
-    RecentInterests: {"num_interests": 2, "normalize_items": False},
+    RecentInterests: {"num_interests": 2},
     UserMean: {},
     CategoryMean: {"category_field": "genre"},
 }
@@ -285,12 +285,30 @@ def test_a_file_gives_what_its_histories_and_times_give(timed, data, form, capsy
 @pytest.mark.parametrize(
     "given, message",
     [
-        (["recommend", "--history=i1 i2"], "RecentInterests reads the time of each item; expected times: a column of --input"),
-        (["recommend", "--input=rows.csv", "--time="], "RecentInterests reads the time of each item; expected times: a column"),
-        (["explain", "--history=i1 i2"], "expected times: a column of --input that --time names, --times beside --history"),
-        (["recommend", "--history=i1 i2", "--times=5"], "history 0 has 2 items and 1 times; expected a time for each item"),
-        (["recommend", "--history=i1 i2", "--times=7 5"], "the times of history 0 are not in order; expected the oldest"),
-        (["recommend", "--history=i1 i2", "--times=5 2026-01-31"], "times has '2026-01-31'; expected numbers, or dates"),
+        (
+            ["recommend", "--history=i1 i2"],
+            "RecentInterests reads the time of each item; expected times: a column of --input",
+        ),
+        (
+            ["recommend", "--input=rows.csv", "--time="],
+            "RecentInterests reads the time of each item; expected times: a column",
+        ),
+        (
+            ["explain", "--history=i1 i2"],
+            "expected times: a column of --input that --time names, --times beside --history",
+        ),
+        (
+            ["recommend", "--history=i1 i2", "--times=5"],
+            "history 0 has 2 items and 1 times; expected a time for each item",
+        ),
+        (
+            ["recommend", "--history=i1 i2", "--times=7 5"],
+            "the times of history 0 are not in order; expected the oldest",
+        ),
+        (
+            ["recommend", "--history=i1 i2", "--times=5 2026-01-31"],
+            "times has '2026-01-31'; expected numbers, or dates",
+        ),
         (["recommend", "--input=rows.csv", "--times=5"], "--times goes with --history; --time names the column"),
         (["explain", "--times=5"], "--times goes with --history"),
     ],
@@ -305,7 +323,6 @@ def test_times_that_are_missing_or_do_not_fit_end_the_command_with_2(timed, give
     "times, message",
     [
         (None, "expected times"),
-        ([[1, 2], [3]], "there are 2 lists of times and 1 histories"),
         ([1], "the times of history 0 are 1; expected a list"),
         (["12"], "the times of history 0 are '12'; expected a list"),
         ([[1, None]], "history 0 has the time None; expected a number, or a date as a string"),
@@ -313,10 +330,17 @@ def test_times_that_are_missing_or_do_not_fit_end_the_command_with_2(timed, give
     ],
 )
 def test_times_that_do_not_fit_are_refused(timed, times, message):
-    asks = [timed.recommend, timed.recall] + ([lambda histories, times: timed.interests(histories[0])] if times is None else [])
-    for ask in asks:
+    for ask in (timed.recommend, timed.recall):
         with pytest.raises(RequestError, match=message):
             ask([["i1", "i2"]], times=times)
+    for ask in (timed.interests, timed.explain):
+        with pytest.raises(RequestError):
+            ask(["i1", "i2"], times=times and times[0])
+
+
+def test_as_many_lists_of_times_as_histories_are_expected(timed):
+    with pytest.raises(RequestError, match="there are 2 lists of times and 1 histories"):
+        timed.recommend([["i1"]], times=[[1], [3]])
 
 
 def test_without_items_there_need_be_no_times(timed):
@@ -334,7 +358,9 @@ def test_interests_of_a_model_that_reads_times_follow_their_definition(timed, da
         age = times[-1] - np.array(times[-LENGTH:])
         weights = np.stack([np.exp(-age / scale) for scale in SCALES], 1)
         weights /= weights.sum(0)
-        vectors = RecentInterests.defined(timed.state["state_dict"], timed.catalog.ids(history[-LENGTH:]), times[-LENGTH:], 0, None)
+        vectors = RecentInterests.defined(
+            timed.state["state_dict"], timed.catalog.ids(history[-LENGTH:]), times[-LENGTH:], 0, None
+        )
         scores = vectors @ timed.model.item_vectors[1:].detach().double().numpy().T
         found = timed.interests(history, NUM_ITEMS, times=times)
         assert [interest.category for interest in found] == [0, 1]
@@ -369,7 +395,9 @@ def test_the_report_reads_the_rows_with_their_times(train, data):
 @pytest.mark.parametrize("model, reads", [(RecentInterests, "times"), (UserMean, "users")])
 def test_models_that_read_more_than_items_are_no_programs(train, model, reads, format, tmp_path, monkeypatch):
     monkeypatch.setattr(model, "user_vectors", None)  # it is not run to find out
-    with pytest.raises(RequestError, match=f"{model.__name__} cannot be exported as {format}: it reads {reads} .*safetensors"):
+    with pytest.raises(
+        RequestError, match=f"{model.__name__} cannot be exported as {format}: it reads {reads} .*safetensors"
+    ):
         export_checkpoint(train(model).checkpoint, format, tmp_path / "out", model_class=model)
     assert not (tmp_path / "out").exists()
 
@@ -380,7 +408,9 @@ def test_weights_are_exported_and_recommend_the_same(train, data, model, tmp_pat
     export_checkpoint(trained.checkpoint, "safetensors", tmp_path / "out", model_class=model)
     asked = {"users": list(data.items), "times": list(data.times.values())}
     rec = load_weights(tmp_path / "out", "cpu", model)
-    assert rec.recommend(list(data.items.values()), **asked) == trained.load().recommend(list(data.items.values()), **asked)
+    assert rec.recommend(list(data.items.values()), **asked) == trained.load().recommend(
+        list(data.items.values()), **asked
+    )
 
 
 # Resuming and what does not fit --------------------------------------------------------------------------------------
@@ -404,33 +434,45 @@ def copy_of_data(data, tmp_path):
     return tmp_path / "copy" / "toy", {"data_path": str(tmp_path / "copy")}
 
 
-@pytest.mark.parametrize(
-    "file, changed, model",
-    [("toy.inter", lambda text: text.replace(".0625\n", ".0626\n"), RecentInterests), ("toy.item", str.lower, CategoryMean)],
-)
-def test_other_times_or_categories_are_other_data(file, changed, model, data, copy_of_data, train, tmp_path, monkeypatch):
-    """For a run that is resumed; categories also for a checkpoint that is evaluated."""
+@pytest.mark.parametrize("file, model", [("toy.inter", RecentInterests), ("toy.item", CategoryMean)])
+def test_other_times_or_categories_are_other_data(data, copy_of_data, train, file, model, tmp_path, monkeypatch):
+    """For a run that is resumed, and for a checkpoint that is evaluated if its model needs the categories."""
     monkeypatch.chdir(tmp_path)
     folder, path = copy_of_data
-    config = Config(model, "toy", config_dict=data.settings(model))
-    before = recbole_sigma.data.data_fingerprint(build_run(config).dataset)
-    text = (folder / file).read_text()
-    changed_text = changed(text) if file == "toy.inter" else text.replace("\ta", "\tb", 1)
-    assert changed_text != text
-    (folder / file).write_text(changed_text)
-    settings = {**data.settings(model), **path}
-    assert recbole_sigma.data.data_fingerprint(build_run(Config(model, "toy", config_dict=settings)).dataset) != before
+
+    def fingerprint():
+        config = Config(model, "toy", config_dict={**data.settings(model), **path})
+        dataset = create_dataset(config)
+        dataset.build()
+        return data_fingerprint(dataset)
+
+    before, text = fingerprint(), (folder / file).read_text()
+    changes = {"toy.inter": (".0625\n", ".0626\n"), "toy.item": ("\ta", "\tb")}  # too little for float32
+    (folder / file).write_text(text.replace(*changes[file], 1))
+    assert fingerprint() != before
+    (folder / file).write_text(text)
+    assert fingerprint() == before
+    (folder / file).write_text(text.replace(*changes[file], 1))
     if model is CategoryMean:
+        settings = {**data.settings(model), **path, "checkpoint": train(model).checkpoint}
         with pytest.raises(CheckpointError, match="trained on another catalog"):
-            run_recbole_sigma(model, "toy", config_dict={**settings, "checkpoint": train(model).checkpoint})
+            run_recbole_sigma(model, "toy", config_dict=settings)
 
 
 @pytest.mark.parametrize(
     "settings, error, message",
     [
-        ({"category_field": None}, ConfigError, "CategoryMean takes the categories of items from a column .*--category_field"),
+        (
+            {"category_field": None},
+            ConfigError,
+            "CategoryMean takes the categories of items from a column .*--category_field",
+        ),
         ({"category_field": "gnere"}, DataError, "has no column 'gnere'; CategoryMean takes .*did you mean genre"),
-        ({"metrics": ["Recall", "Diversity"], "category_field": "x"}, DataError, "Diversity and CategoryMean take the cat"),
+        (
+            {"metrics": ["Recall", "Diversity"], "category_field": "x"},
+            DataError,
+            "Diversity and CategoryMean take the cat",
+        ),
     ],
 )
 def test_categories_that_are_missing_are_asked_for_by_the_model(data, settings, error, message):
@@ -448,7 +490,11 @@ def test_without_a_file_of_items_the_model_cannot_do(data, copy_of_data):
 @pytest.mark.parametrize(
     "model, settings, message",
     [
-        (RecentInterests, {}, "RecentInterests reads the time of each item, and benchmark_filename names files of rows"),
+        (
+            RecentInterests,
+            {},
+            "RecentInterests reads the time of each item, and benchmark_filename names files of rows",
+        ),
         (UserMean, {"train_targets": "cut"}, "train_targets is 'cut', and benchmark_filename names files of rows"),
     ],
 )

@@ -30,7 +30,7 @@ def add_history(parser: argparse.ArgumentParser, more: str = "") -> None:
         "--times",
         nargs="+",
         metavar="TIME",
-        help="time of each item of --history, for models that read times: numbers as in the data of the training, or dates",
+        help="time of each item of --history, for models that read times: a number as in the training data, or a date",
     )
 
 
@@ -41,7 +41,7 @@ def split_history(words: list[str], catalog: Catalog) -> list[str]:
 
 
 def split_times(words: list[str] | None) -> list[str] | None:
-    """The times in the words of ``--times``: each a time, such as a date with a space, or several with spaces between."""
+    """The times in the words of ``--times``: each word is one time, or several with spaces between."""
     if words is None:
         return None
     return [time for word in words for time in ([word] if _is_time(word) else word.split())]

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="COLUMN", help="column of users in the input (default: as in training)")
     parser.add_argument("--item", metavar="COLUMN", help="column of items in the input (default: as in training)")
     parser.add_argument(
-        "--time", metavar="COLUMN", help="column of times in the input (default: as in training; '' if the rows are in time order)"
+        "--time",
+        metavar="COLUMN",
+        help="column of times in the input (default: as in training; '' if the rows are in time order)",
     )
     parser.add_argument("--keep_seen", action="store_true", help="recommend items of the history as well")
 

@@ -1,4 +1,4 @@
-"""Categories of items, from the ``.item`` file."""
+"""Categories of items from the ``.item`` file."""
 
 from __future__ import annotations
 

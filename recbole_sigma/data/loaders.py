@@ -28,8 +28,8 @@ class SequenceDataLoader:
     Attributes:
         dataset: the training rows.
         generator: what everything random about an epoch is drawn from, when the epoch begins.
-        targets_per_batch: mean number of targets. The sum of the losses of a batch is divided by it, so that every target
-            weighs the same.
+        targets_per_batch: mean number of targets. The sum of the losses of a batch is divided by it, so that every
+            target weighs the same.
     """
 
     def __init__(self, config, dataset, shuffle=True):
@@ -102,8 +102,8 @@ class CutLoader(SequenceDataLoader):
     """One target per sequence and epoch: the item at a random cut, after a history of the items before it.
 
     The cut is uniform over the positions that have at least ``min_history`` training items before them. The history is
-    the last ``MAX_ITEM_LIST_LENGTH`` of these items. Sequences without such a position are left out. Cuts are drawn from
-    the generator with the order of the epoch.
+    the last ``MAX_ITEM_LIST_LENGTH`` of these items. Sequences without such a position are left out. Cuts are drawn
+    from the generator with the order of the epoch.
     """
 
     def _prepare(self, config) -> None:
@@ -113,8 +113,8 @@ class CutLoader(SequenceDataLoader):
         left_out = int((~long_enough).sum())
         if left_out == len(first):
             raise DataError(
-                f"no training sequence of {self.dataset.dataset_name!r} has an item after its first {least}; expected a "
-                f"smaller min_history, or train_targets: all"
+                f"no training sequence of {self.dataset.dataset_name!r} has an item after its first {least}; expected "
+                "a smaller min_history, or train_targets: all"
             )
         if left_out:
             getLogger().info(
@@ -143,7 +143,7 @@ class CutLoader(SequenceDataLoader):
 
 
 def _fill(lengths, most):
-    """Numbers of consecutive sequences whose lengths add up to no more than ``most``, or one longer sequence."""
+    """Numbers of consecutive sequences with at most ``most`` items in total, or with one longer sequence."""
     sizes, room = [], 0
     for length in lengths:
         if length > room:
@@ -155,11 +155,10 @@ def _fill(lengths, most):
 
 
 class FullSortLoader(FullSortEvalDataLoader):
-    """Evaluation rows against the whole catalog, ``eval_batch_size`` at a time for models of every type.
+    """Evaluation rows that rank the whole catalog, ``eval_batch_size`` at a time for models of every type.
 
-    With ``remove_seen`` the items that a user had interacted with before are left out of the ranking for every
-    model, except where one of them is the target; without it none are. RecBole does the one for general and the
-    other for sequential models.
+    With ``remove_seen`` the items that a user interacted with before are not ranked, for every model, unless one of
+    them is the target. Without it every item is ranked. RecBole removes them for general models only.
     """
 
     def _init_batch_size_and_step(self):
@@ -177,7 +176,7 @@ class FullSortLoader(FullSortEvalDataLoader):
         return interaction, history, positive_user, positive_item
 
     def _seen_before(self, interaction):
-        if TARGET_INDEX not in interaction:  # benchmark files hold no more than the lists
+        if TARGET_INDEX not in interaction:  # benchmark files have only the lists
             items = interaction[self.iid_field + self.config["LIST_SUFFIX"]]
             row, column = items.nonzero(as_tuple=True)
             return row, items[row, column]
@@ -186,9 +185,10 @@ class FullSortLoader(FullSortEvalDataLoader):
 
 
 class SeenItemsSampler(Sampler):
-    """Draws evaluation negatives that a user has not interacted with up to the phase, first items included.
+    """Draws evaluation negatives among the items that a user has not interacted with up to the phase.
 
-    RecBole's sampler knows the rows of the data sets, and a user's first item is no row of a sequential one.
+    RecBole's sampler knows the rows of the data sets only. The first item of a user is not a row of a sequential data
+    set.
     """
 
     def get_used_ids(self):
@@ -203,5 +203,5 @@ class SeenItemsSampler(Sampler):
 
 
 def loader_class(mode: str) -> type:
-    """Loader of an evaluation mode of RecBole: ``full``, ``labeled``, or sampled as ``uni100`` and ``pop100``."""
+    """Loader of an evaluation mode of RecBole: ``full``, ``labeled``, or a sampled one such as ``uni100``."""
     return FullSortLoader if mode == "full" else NegSampleEvalDataLoader

@@ -27,8 +27,8 @@ class Interactions(NamedTuple):
 def whole_users(blocks: Iterator[Interactions], most: int, level: int = 0) -> Iterator[Interactions]:
     """Divide interactions, which come in any order, into parts with all interactions of their users, in that order.
 
-    More than ``most`` interactions are divided by user into temporary files, which need as much disk space as the users,
-    items and times. A part has more than ``most`` interactions only if a single user has.
+    More than ``most`` interactions are divided by user into temporary files, which need as much disk space as the
+    users, items and times. A part has more than ``most`` interactions only if a single user has.
     """
     held, num_held = [], 0
     for block in blocks:

@@ -73,7 +73,8 @@ class Explanation(NamedTuple):
         interests: most intense first.
         recommendation: as ``recommend`` gives it.
         closest_interest: for each recommended item, the number of the interest that scores it highest, (9). The scores
-            of SIGMA's sequence do not depend on the interests: they describe an item, and are not why it is recommended.
+            of SIGMA's sequence do not depend on the interests: they describe an item, and are not why it is
+            recommended.
     """
 
     interests: list[Interest]
@@ -149,16 +150,16 @@ class Recommender:
             k: items for each.
             users: tokens of the users, for models that learn a vector of each (Caser, FPMC, HGN and others); those that
                 they were not trained on have one that was never trained.
-            times: a list for each history with the time of each item, for models that read times: numbers as in the data
-                of the training, or dates in the form of ISO 8601, in UTC where they name no zone.
+            times: a list for each history with the time of each item, for models that read times: numbers as in the
+                data of the training, or dates in the form of ISO 8601, in UTC where they name no zone.
             keep_seen: rank the items of the history as well.
 
         Returns:
             A ``Recommendation`` for each history, in their order. Without any known item it is the most popular items.
 
         Raises:
-            RequestError: histories that are no lists of tokens, k is not from 1 to the number of items, there are not as
-                many times as items, or the model reads times and there are none.
+            RequestError: histories that are no lists of tokens, k is not from 1 to the number of items, there are not
+                as many times as items, or the model reads times and there are none.
         """
         everyone = self._histories(histories, users, times)
         return [one for batch in self.batches(everyone, k, keep_seen) for _, one in self._recommendations(batch)]

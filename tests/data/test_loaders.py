@@ -129,7 +129,9 @@ def test_sequences_too_short_for_a_cut_are_left_out_and_counted(config_for, capl
     assert sorted(target for _, target in cuts(dataset, train))[0].startswith("i6")
     assert sum(len(batch.target) for batch in train) == 3
     assert "train_targets: cut leaves out 3 of 6 training sequences" in caplog.text
-    with pytest.raises(DataError, match="no training sequence of 'toy' has an item after its first 6; expected a smaller"):
+    with pytest.raises(
+        DataError, match="no training sequence of 'toy' has an item after its first 6; expected a smaller"
+    ):
         cut_loader(config_for, rows, min_history=6)
 
 

@@ -207,7 +207,7 @@ def test_the_row_is_right_across_blocks(write, row, block, name):
 
 def test_a_missing_file_and_columns_that_are_one_are_refused(tmp_path, write):
     assert "does not exist; expected a .csv, .parquet or atomic file" in refused(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="'user' is given for two things"):
+    with pytest.raises(DataError, match="'user' is given twice"):
         next(read_table(write("user,item\nu,i\n"), Columns("user", "user")))
 
 
