@@ -191,6 +191,19 @@ def test_models_that_read_nothing_more_get_nothing_more(train):
     assert all(not batch.fields for batch in train(CategoryMean).batches)
 
 
+@pytest.mark.parametrize("train_targets", ["all", "cut"])
+@pytest.mark.parametrize("model", [RecentInterests, UserMean])
+def test_fields_are_put_together_on_the_device_without_waiting(data, model, train_targets):
+    """Tensors of the device "meta" have no values, so that asking for one fails."""
+    config = Config(model, "toy", config_dict=data.settings(model, train_targets=train_targets))
+    dataset = create_dataset(config)
+    config["device"] = torch.device("meta")
+    for batch in create_loaders(config, dataset)[0]:
+        (field,) = batch.fields.values()
+        assert field.device.type == "meta"
+        assert len(field) == len(batch.items if model.reads_times else batch.packing.lengths)
+
+
 @pytest.mark.parametrize("model", TOYS)
 def test_padded_rows_become_batches_with_the_same_fields(data, model):
     config = Config(model, "toy", config_dict=data.settings(model))
