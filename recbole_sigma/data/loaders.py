@@ -107,7 +107,7 @@ class CutLoader(SequenceDataLoader):
     """
 
     def _prepare(self, config) -> None:
-        least = config["min_history"] or 1
+        least = config["min_history"]
         first, last = self.dataset.training_spans()
         long_enough = last - first >= least
         left_out = int((~long_enough).sum())
