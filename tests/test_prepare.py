@@ -65,7 +65,7 @@ def test_names_with_spaces_are_quoted_in_the_command(shop, capsys):
     [
         (["--time=day"], "has no column 'day'; it has customer, product, date, name"),
         (["--rating=name"], "row 1 after the header: name is 'The "),
-        (["--time=product"], "'product' is given for two things"),
+        (["--time=product"], "'product' is given twice"),
         (["--name=../x"], "expected the name of a folder"),
         (["--output=shop.csv"], "shop.csv"),
     ],

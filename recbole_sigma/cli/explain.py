@@ -1,6 +1,6 @@
-"""Show what a user is interested in, what SIGMA recommends, and which interest is behind it.
+"""Show the interests of a user, the recommendations, and the interest that scores each of them highest.
 
-The checkpoint of a run is all that is needed:
+It needs nothing but the checkpoint of a run:
 
   recbole-sigma explain --checkpoint saved --history "B001 B002"
   recbole-sigma explain --checkpoint saved"""
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 
-from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
+from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history, split_times
 from recbole_sigma.cli.loading import load_named
+from recbole_sigma.errors import RequestError
 
 BAR = 20
 
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.history is None and options.times is not None:
+        raise RequestError("--times goes with --history")
     recommender = load_named(options)
     if options.history is None:
         _show_categories(recommender, options.nearest)
@@ -46,12 +49,11 @@ def _show_interests(recommender, options: argparse.Namespace) -> None:
     from recbole_sigma.recommend.output import print_recommendation
 
     history = split_history(options.history, recommender.catalog)
-    explanation = recommender.explain(history, options.k, options.nearest)
+    explanation = recommender.explain(history, options.k, options.nearest, times=split_times(options.times))
     for interest in explanation.interests:
         bar = "#" * round(BAR * interest.intensity)
-        print(
-            f"interest {interest.category}  {interest.intensity:6.1%}  {bar.ljust(BAR)}  spread {interest.spread:.3f}"
-        )
+        spread = "" if interest.spread is None else f"  spread {interest.spread:.3f}"
+        print(f"interest {interest.category}  {interest.intensity:6.1%}  {bar.ljust(BAR)}{spread}".rstrip())
         print(f"  of the history: {_names(recommender, interest.items)}")
         print(f"  would like:     {_names(recommender, interest.nearest)}")
     print()

@@ -1,6 +1,6 @@
 """Recommend items to the users of a file, or for one history, with a trained model.
 
-The checkpoint of a run is all that is needed:
+It needs nothing but the checkpoint of a run:
 
   recbole-sigma recommend --checkpoint saved --history "B001 B002" -k 10
   recbole-sigma recommend --checkpoint saved --input histories.csv --output recs.csv"""
@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 
-from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history
+from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history, split_times
 from recbole_sigma.cli.loading import load_named
 from recbole_sigma.errors import RequestError
 
@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="COLUMN", help="column of users in the input (default: as in training)")
     parser.add_argument("--item", metavar="COLUMN", help="column of items in the input (default: as in training)")
     parser.add_argument(
-        "--time", metavar="COLUMN", help="column of times in the input (default: as in training; '' if it is in order)"
+        "--time",
+        metavar="COLUMN",
+        help="column of times in the input (default: as in training; '' if the rows are in time order)",
     )
     parser.add_argument("--keep_seen", action="store_true", help="recommend items of the history as well")
 
@@ -36,13 +38,18 @@ def run(options: argparse.Namespace) -> int:
         raise RequestError("expected one of --history and --input")
     if options.input is None and (options.output is not None or options.user or options.item or options.time):
         raise RequestError("--output, --user, --item and --time go with --input")
+    if options.history is None and options.times is not None:
+        raise RequestError("--times goes with --history; --time names the column of times of --input")
     recommender = load_named(options)
     recommender.check_k(options.k)
     if options.input is None:
         from recbole_sigma.recommend.output import print_recommendation
 
         history = split_history(options.history, recommender.catalog)
-        (one,) = recommender.recommend([history], options.k, keep_seen=options.keep_seen)
+        times = split_times(options.times)
+        (one,) = recommender.recommend(
+            [history], options.k, times=None if times is None else [times], keep_seen=options.keep_seen
+        )
         print_recommendation(recommender, history, one)
         return 0
     return _recommend_file(recommender, options)
@@ -84,10 +91,12 @@ def _recommend_file(recommender, options: argparse.Namespace) -> int:
     if num_unknown:
         print(f"{num_unknown:,} interactions with items that the model does not know were skipped", file=sys.stderr)
     if num_by_popularity:
-        print(f"{num_by_popularity:,} users have no item that it knows: the most popular items", file=sys.stderr)
+        print(
+            f"{num_by_popularity:,} users have no item that it knows: they get the most popular items", file=sys.stderr
+        )
     if recommender.reads_user_id:
         print(
-            f"{recommender.state['model']} learnt a vector of each user, which users that it was not trained on lack",
+            f"{recommender.state['model']} reads the user. It knows nothing of users that it was not trained on",
             file=sys.stderr,
         )
     return 0

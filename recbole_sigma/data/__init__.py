@@ -1,4 +1,4 @@
-"""From atomic files to batches: exact time order, sequences held flat, one rule for items seen before."""
+"""From atomic files to batches: exact time order, packed sequences, one rule for items seen before."""
 
 from typing import TYPE_CHECKING
 

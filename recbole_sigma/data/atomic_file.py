@@ -1,4 +1,4 @@
-"""Errors in atomic files, found before RecBole reads them, with the file and the line."""
+"""Checks of atomic files before RecBole reads them. Errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from recbole_sigma.errors import DataError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 BLOCK, ROWS = 1 << 22, 1 << 18
-"""Bytes and rows that are in memory at once."""
+"""Number of bytes and of rows in memory at once."""
 
 
 def check_atomic_file(path: str, separator: str, encoding: str | None = None) -> list[str]:
-    """Refuse a file whose header is not ``name:type`` or whose rows have another number of columns.
+    """Check that the columns of the header are ``name:type`` and that every row has as many columns.
 
-    Quoted fields may hold separators, so that of a file with quotes the first row alone is counted: pandas would take
-    what it has too many for an index.
+    Quoted fields may contain separators. In a file with quotes only the first row is counted: if it has too many
+    columns, pandas would read the first ones as an index.
 
     Returns:
         The columns, ``name:type``.
@@ -46,7 +46,7 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
                 f"columns separated by {separator!r} (field_separator)"
             )
     if len(set(columns)) < len(columns):
-        raise DataError(f"{path}, line 1: a column stands there twice: {header}")
+        raise DataError(f"{path}, line 1: expected different columns, and one is there twice: {header}")
     if len(separator) == 1 and separator.isascii():
         wrong = _first_wrong_line(path, separator.encode(), len(columns))
         if wrong is not None:
@@ -82,7 +82,7 @@ def _first_row_if_longer(path: str, separator: str, num_columns: int) -> tuple[i
 
 
 def _whole_lines(path: str) -> Iterator[bytes]:
-    """The content of a file in blocks that end where a line does."""
+    """The content of a file in blocks of whole lines."""
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             yield block + file.readline()
@@ -99,13 +99,13 @@ def _columns_of_lines(data: np.ndarray, separator: int) -> tuple[np.ndarray, np.
 
 
 def read_texts(path: str, separator: str, encoding: str | None, **settings):
-    """All columns as texts, by ``pandas.read_csv``, which ``settings`` are for; it may raise a ValueError."""
+    """All columns as texts. ``settings`` go to ``pandas.read_csv``, which may raise a ValueError."""
     engine = {"engine": "c", "low_memory": False} if len(separator) == 1 else {"engine": "python"}
     return pd.read_csv(path, sep=separator, encoding=encoding, dtype=object, **engine, **settings)
 
 
 def explain_failure(path: str, separator: str, encoding: str | None, error: Exception) -> DataError:
-    """The error to raise when pandas could not read a file: with the line of the first float that is none, if any."""
+    """The error for a file that pandas could not read; it names the line of the first invalid float, if any."""
     engine = "c" if len(separator) == 1 else "python"
     layout = {"sep": separator, "encoding": encoding, "engine": engine, "skip_blank_lines": False, "index_col": False}
     try:
@@ -118,12 +118,12 @@ def explain_failure(path: str, separator: str, encoding: str | None, error: Exce
                         name = column.rpartition(":")[0]
                         return DataError(f"{path}, line {line}: {name} is {value!r}; expected a number")
     except ValueError:
-        pass  # then it is not a float that pandas cannot read
+        pass  # the problem is not a float
     return DataError(f"{path} cannot be read: {error}")
 
 
 def line_of_row(path: str, row: int) -> int:
-    """Number of the line of a row, counted from 0 after the header as pandas does, which skips blank lines."""
+    """Line number of a row. Rows count from 0 after the header, without blank lines, as in pandas."""
     with open(path, "rb") as file:
         numbers = (number for number, line in enumerate(file, 1) if line.strip(b"\r\n"))
         return next(islice(numbers, row + 1, None))

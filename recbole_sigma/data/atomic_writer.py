@@ -1,4 +1,4 @@
-"""Atomic files of RecBole from a table of interactions."""
+"""Write RecBole's atomic files from a table of interactions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from recbole_sigma.safe_write import replace_file
 READ_AS_MISSING = frozenset(
     "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
 )
-"""Texts for which pandas, as RecBole calls it, reads a missing value, even in quotes."""
+"""Texts that pandas, as RecBole calls it, reads as a missing value, even in quotes."""
 
 PADDING = "[PAD]"
 NEEDS_QUOTES = re.compile('["\t\r\n]')
 
 
 class Written(NamedTuple):
-    """What atomic files hold: their paths, counts, and the first and the last time."""
+    """The atomic files that were written: their paths, counts, and the first and last time."""
 
     name: str
     files: list[Path]
@@ -48,23 +48,23 @@ def write_atomic_files(
 ) -> Written:
     """Write ``<output>/<name>/<name>.inter``, and ``<name>.item`` where there are titles, from a table.
 
-    Rows keep their order, tokens their spelling, and numbers the full precision of float64. The table is read once, in
+    Rows keep their order, tokens their spelling, and numbers their float64 precision. The table is read once, in
     blocks; users, items and titles are in memory.
 
     Args:
         path: of a ``.csv``, ``.parquet`` or atomic file, as ``read_table`` reads it.
-        user, item, time, rating, title: names of its columns. An item gets the first title that is not empty, with
-            single spaces for tabs and line ends.
+        user, item, time, rating, title: names of its columns. An item gets its first title that is not empty; tabs and
+            line ends in it become single spaces.
         output: folder of data sets.
-        name: of the data set; by default the name of the table without its ending.
-        overwrite: replace files that are there.
+        name: of the data set; by default the name of the table without its suffix.
+        overwrite: replace existing files.
 
     Returns:
         What was written.
 
     Raises:
-        DataError: the table cannot be read, or it has something that does not come back from atomic files as it was;
-            the message names the row. Nothing is written then.
+        DataError: the table cannot be read, or RecBole would not read one of its values from atomic files as it is. The
+            message names the row, and nothing is written.
     """
     path = os.fspath(path)
     name = Path(path).stem if name is None else name
@@ -72,7 +72,7 @@ def write_atomic_files(
     folder = Path(output) / name
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise DataError(
-            f"{folder} is there already; give --overwrite to replace its files, or another --output or --name"
+            f"{folder} exists and is not empty; give --overwrite to replace its files, or another --output or --name"
         )
     columns = Columns(user, item, time, tuple(column for column in (rating, title) if column is not None))
     try:
@@ -87,8 +87,8 @@ def _check_name(name: str) -> None:
         raise DataError(f"name is {name!r}; expected the name of a folder, without a path, as in --name=my-shop")
     if name in known_datasets():
         raise DataError(
-            f"{name!r} is a public data set with settings and files of its own; expected another name, as in "
-            f"--name=my-{name}"
+            f"{name!r} is the name of a public data set, which has its own settings and files; expected another name, "
+            f"as in --name=my-{name}"
         )
 
 
@@ -116,7 +116,7 @@ def _write(path: str, columns: Columns, rating: str | None, title: str | None, f
         if title:
             _write_titles(item_file, title_of_item)
         else:
-            item_file.unlink(missing_ok=True)  # of other items
+            item_file.unlink(missing_ok=True)  # its titles are of the items of an earlier table
     files = [inter, item_file] if title else [inter]
     return Written(folder.name, files, len(users), len(title_of_item), interactions, min(times), max(times))
 

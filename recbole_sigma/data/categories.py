@@ -1,35 +1,55 @@
-"""Categories of items, from the ``.item`` file."""
+"""Categories of items from the ``.item`` file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from recbole.evaluator import Register
 
 from recbole_sigma.data.item_file import column_types, item_file, read_item_column
-from recbole_sigma.errors import DataError, close_matches
+from recbole_sigma.errors import ConfigError, DataError, close_matches
+
+METRIC = "Diversity"
 
 
 class ItemCategories(NamedTuple):
-    """The pairs of an item and a category of it."""
+    """The ``P`` pairs of an item and one of its categories."""
 
     item: np.ndarray  # [P], ids of the data set
     category: np.ndarray  # [P], numbers from 0
 
 
-def read_item_categories(dataset) -> ItemCategories:
+def readers_of_categories(config) -> list[str]:
+    """Names of what needs the categories of items with these settings: the metric, the model, both or none."""
+    readers = [METRIC] if Register(config).need("data.item_categories") else []
+    return [*readers, config["model"]] if needed_by_model(config) else readers
+
+
+def needed_by_model(config) -> bool:
+    """Whether the model itself needs the categories of items."""
+    return getattr(config.model_class, "needs_categories", False)
+
+
+def read_item_categories(dataset, readers: Sequence[str]) -> ItemCategories:
     """The categories of the items of a data set, in the column ``category_field``: one (token) or several (token_seq).
 
-    Of an item that comes twice the first row counts, as in RecBole.
+    If an item has several rows, its first one counts, as in RecBole.
+
+    Args:
+        dataset: with ids for tokens.
+        readers: names of what needs the categories, for messages; as ``readers_of_categories`` gives them.
 
     Raises:
+        ConfigError: ``category_field`` names no column.
         DataError: the file or the column is missing, of another type, or has no category for any item.
     """
     config, id_of_token = dataset.config, dataset.field2token_id[dataset.iid_field]
     path = item_file(dataset)
-    item_column, column = _columns(path, dataset.iid_field, config)
+    item_column, column = _columns(path, dataset.iid_field, config, readers)
     text_of_token = read_item_column(path, config, item_column, column)
     texts = text_of_token.tolist()
     if column.endswith(":token_seq"):
@@ -45,12 +65,19 @@ def read_item_categories(dataset) -> ItemCategories:
     return ItemCategories(pairs["item"].to_numpy(), pd.factorize(pairs["category"])[0])
 
 
-def _columns(path: str, item_field: str, config) -> tuple[str, str]:
+def _columns(path: str, item_field: str, config, readers: Sequence[str]) -> tuple[str, str]:
     """The columns of items and of categories as the header names them, ``name:type``."""
     field = config["category_field"]
-    wanted = f"Diversity takes the categories of items from its column {field!r} (category_field)"
+    needed = f"{' and '.join(readers)} {'take' if len(readers) > 1 else 'takes'} the categories of items from"
+    if not field:
+        raise ConfigError(
+            f"{needed} a column of {path}, and category_field is nothing; expected its name, as in "
+            "--category_field=genre"
+        )
+    wanted = f"{needed} its column {field!r} (category_field)"
     if not os.path.isfile(path):
-        raise DataError(f"{path} does not exist; {wanted}. Put the file there, or leave Diversity out of metrics")
+        otherwise = f", or leave {METRIC} out of metrics" if list(readers) == [METRIC] else ""
+        raise DataError(f"{path} does not exist; {wanted}. Put the file there{otherwise}")
     types = column_types(path, config)
     for name in (item_field, field):
         if name not in types:

@@ -1,4 +1,4 @@
-"""RecBole's data sets in exact time order, with sequences held once and errors that name the file and the line."""
+"""RecBole's data sets in exact time order, with each sequence stored once. Errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import pandas as pd
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.evaluator import Register
 from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
-from recbole_sigma.data.categories import read_item_categories
+from recbole_sigma.data.categories import read_item_categories, readers_of_categories
 from recbole_sigma.data.token_codes import (
     TokenCounts,
     ids_by_first_appearance,
@@ -29,36 +28,39 @@ from recbole_sigma.data.token_codes import (
 )
 from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
 from recbole_sigma.data.target_rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
-from recbole_sigma.data.sequences import gather_padded
-from recbole_sigma.errors import DataError, RecBoleSigmaError, close_matches
+from recbole_sigma.data.sequences import gather_padded, gather_ragged
+from recbole_sigma.errors import ConfigError, DataError, RecBoleSigmaError, close_matches
 
 READS_PADDED_ROWS = {"DIEN", "FEARec"}
-"""Models of RecBole that read the padded rows of the whole data set at once."""
+"""Models of RecBole that read the padded rows of the whole data set."""
 
 HAVE_CATEGORIES = (FeatureSource.INTERACTION, FeatureSource.USER, FeatureSource.ITEM)
-"""Files whose tokens are held as categories until they have ids; RecBole turns those of others into sets."""
+"""Files whose tokens are pandas categories until they have ids; RecBole makes sets of the tokens of other files."""
 
 
 class OrderedDataset(Dataset):
-    """A data set of RecBole whose interactions follow each other in time exactly, loaded in linear time.
+    """A data set of RecBole with interactions in exact time order, loaded in linear time.
 
-    RecBole sorts by timestamps rounded to float32, steps of 64 seconds today (RecBole #2204). Here the rows are
-    in the order of the unrounded values after the conversion; RecBole's own sort is stable and rounding is
-    monotonic, so that it keeps this order. Equal times keep the order of the file.
+    RecBole sorts by timestamps that are rounded to float32, which means steps of 64 seconds or more today (RecBole
+    #2204). Here the rows are sorted by the unrounded times before. RecBole's sort keeps this order, because it is
+    stable and rounding is monotonic. Interactions with equal times keep the order of the file.
 
-    Tokens are read as categories, and ids, counts and splits come from their codes, where RecBole has a string or a
-    Python loop for every row; the result is the same.
+    Tokens are read as categories; ids, counts and splits are computed from their codes. RecBole handles a string or
+    runs a Python loop for every row; the result is the same.
 
     Attributes:
-        item_categories: ``ItemCategories``, if a metric needs them.
+        item_categories: ``ItemCategories``, if the model or a metric needs them.
+        times: ``[M]``, float64, the unrounded time of each interaction, if the model reads times.
     """
+
+    times: Tensor | None = None
 
     def _load_data(self, token, dataset_path):
         try:
             super()._load_data(token, dataset_path)
         except DataError:
             raise
-        except (OSError, RuntimeError, EOFError) as error:  # EOFError: RecBole asks before it downloads a gigabyte
+        except (OSError, RuntimeError, EOFError) as error:  # EOFError: RecBole asks before large downloads
             raise DataError(self._how_to_get_the_files(str(error))) from error
         for name, field in [("USER_ID_FIELD", self.uid_field), ("ITEM_ID_FIELD", self.iid_field)]:
             self._require_column(name, field)
@@ -81,8 +83,22 @@ class OrderedDataset(Dataset):
 
     def _data_processing(self):
         super()._data_processing()
-        if Register(self.config).need("data.item_categories"):
-            self.item_categories = read_item_categories(self)
+        readers = readers_of_categories(self.config)
+        if readers:
+            self.item_categories = read_item_categories(self, readers)
+
+    def _normalize(self):
+        if getattr(self.config.model_class, "reads_times", False):
+            self._keep_times()
+        super()._normalize()
+
+    def _keep_times(self) -> None:
+        if self.benchmark_filename_list is not None:
+            raise ConfigError(
+                f"{self.config['model']} reads the time of each item, and benchmark_filename names files of rows, "
+                f"which have rounded times or none; expected one file of interactions, {self._inter_file}"
+            )
+        self.times = torch.from_numpy(self.inter_feat[self.time_field].to_numpy(np.float64, copy=True))
 
     def _load_inter_feat(self, token, dataset_path):
         if self.benchmark_filename_list is None and not os.path.isfile(self._inter_file):
@@ -110,7 +126,7 @@ class OrderedDataset(Dataset):
                 raise DataError(self._how_to_get_the_files("there is no folder and no download of this name"))
             super()._download()
         finally:
-            if folder.is_dir() and not any(folder.iterdir()):  # RecBole makes it before it asks for the files
+            if folder.is_dir() and not any(folder.iterdir()):  # RecBole makes it before the download
                 folder.rmdir()
 
     def _how_to_get_the_files(self, problem: str) -> str:
@@ -120,8 +136,8 @@ class OrderedDataset(Dataset):
         return (
             f"data set {self.dataset_name!r} cannot be loaded: {problem}"
             + (f"; did you mean {' or '.join(close)}?" if close else "")
-            + f"\nLooked for {self._inter_file}. Put the atomic files there (RecBole's download does, where there is a "
-            f"network), or give the folder that holds {self.dataset_name}/ with --data_path"
+            + f"\nLooked for {self._inter_file}. Put the atomic files there, or give the folder that has "
+            f"{self.dataset_name}/ with --data_path"
         )
 
     @property
@@ -159,20 +175,22 @@ class OrderedDataset(Dataset):
                 f"val_interval = {self.config['val_interval']}: {error}; expected an interval such as [4,inf) for a "
                 "column of numbers, and a list for one of tokens"
             ) from error
-        self._require_rows(f"val_interval = {self.config['val_interval']} removed the last of them")
+        self._require_rows(f"val_interval = {self.config['val_interval']} removed the last ones")
 
     def _set_label_by_threshold(self):
         if self._in_time_order and self.time_field in (self.config["threshold"] or ()):
             raise DataError(
-                f"threshold has {self.time_field!r} (TIME_FIELD), which labels would take the place of; expected "
-                "another column, such as rating"
+                f"threshold has {self.time_field!r} (TIME_FIELD), and labels would replace the times; expected another "
+                "column, such as rating"
             )
         super()._set_label_by_threshold()
 
     def _drop_unused_col(self):
         for name, fields in (self.config["unused_col"] or {}).items():
             if getattr(self, f"{name}_feat", None) is None:
-                raise DataError(f"unused_col has {name!r}, and no .{name} file is loaded; expected the suffix of one")
+                raise DataError(
+                    f"unused_col has {name!r}, and no .{name} file is loaded; expected the suffix of a loaded file"
+                )
             needed = {self.uid_field, self.iid_field} & set(fields)
             if needed:
                 raise DataError(f"unused_col has {', '.join(sorted(needed))}; expected columns that no model needs")
@@ -182,10 +200,10 @@ class OrderedDataset(Dataset):
         if self.user_feat is None and self.item_feat is None:
             return
         super()._filter_inter_by_user_or_item()
-        self._require_rows("filter_inter_by_user_or_item: no user or item of theirs is in the .user or .item file")
+        self._require_rows("filter_inter_by_user_or_item: none has its user and item in the .user and .item files")
 
     def _filter_by_inter_num(self):
-        """As RecBole does it: users and items whose counts are in none of the intervals go at once, again and again."""
+        """As in RecBole: remove all users and items whose counts are outside the intervals, until none is left."""
         users = self._token_counts(self.uid_field, self.user_feat, "user_inter_num_interval")
         items = self._token_counts(self.iid_field, self.item_feat, "item_inter_num_interval")
         left = rows_within_counts(users, items)
@@ -198,7 +216,7 @@ class OrderedDataset(Dataset):
         intervals = ", ".join(
             f"{key} = {self.config[key]}" for key in ("user_inter_num_interval", "item_inter_num_interval")
         )
-        self._require_rows(f"{intervals} removed the last of them")
+        self._require_rows(f"{intervals} removed the last ones")
 
     def _token_counts(self, field: str, feat: pd.DataFrame | None, setting: str) -> TokenCounts:
         intervals = self._parse_intervals_str(self.config[setting])
@@ -236,12 +254,13 @@ class OrderedDataset(Dataset):
                 self.field2token_id.setdefault(field, token_id)
 
     def _dataframe_to_interaction(self, data):
-        """Convert a file's frame, column by column, of which interactions are put in the exact order of time."""
+        """Convert the frame of a file, column by column; sort interactions by their exact times."""
         order = None
         if data is self.inter_feat and self._in_time_order:
             times = data[self.time_field].to_numpy()
             if not (times[1:] >= times[:-1]).all():
                 order = torch.from_numpy(np.argsort(times, kind="stable"))
+                self.times = None if self.times is None else self.times[order]
         columns = {}
         for field in list(data):
             column = super()._dataframe_to_interaction(data[[field]])[field]
@@ -268,7 +287,7 @@ class OrderedDataset(Dataset):
         return group_rows(group_by_list)
 
     def _split_index_by_leave_one_out(self, grouped_index, leave_one_num):
-        """As in a sequential data set, a user's first interaction is never held out, whatever the model."""
+        """Never hold out the first interaction of a user, as in a sequential data set, whatever the model."""
         length = grouped_index.length
         if isinstance(self, SequentialDataset) or not self._in_time_order:
             return _indices(grouped_index.split(leave_out_counts(length, leave_one_num)))
@@ -290,28 +309,30 @@ class OrderedDataset(Dataset):
 
 
 def _indices(rows: list[np.ndarray]) -> list[tuple[Tensor]]:
-    """What indexes an ``Interaction`` with row numbers, of which it would make lists if they came as they are."""
+    """Indices for an ``Interaction``, which would turn plain arrays of row numbers into lists."""
     return [(torch.from_numpy(numbers),) for numbers in rows]
 
 
 class SequenceDataset(OrderedDataset, SequentialDataset):
-    """A sequential data set that holds every interaction once.
+    """A sequential data set that stores every interaction once.
 
-    ``interactions`` are sorted by user and time; a row is a target and points into them, and the lists that a
-    model reads are gathered when rows are asked for. RecBole writes a padded copy of the history for each row.
+    A row is the index of a target in ``interactions``, which are sorted by user and time. The lists that a model reads
+    are gathered when rows are read, where RecBole stores a padded copy of the history for each row.
     """
 
     def data_augmentation(self):
-        """Turn the interactions into rows, one for each that has a history."""
+        """Turn the interactions into rows, one for each interaction that has a history."""
         self._aug_presets()
         by_user, _ = sort_rows(self.inter_feat[self.uid_field].numpy(), self.user_num)
-        self.inter_feat._reindex(torch.from_numpy(by_user.astype(np.int64)))
+        by_user = torch.from_numpy(by_user.astype(np.int64))
+        self.inter_feat._reindex(by_user)
+        self.times = None if self.times is None else self.times[by_user]
         self.interactions = self.inter_feat
         user = self.interactions[self.uid_field]
         self.first_of_user = torch.searchsorted(user, torch.arange(self.user_num))
         target_index = (user[1:] == user[:-1]).nonzero().squeeze(1) + 1
         if not len(target_index):
-            raise DataError(f"no user of {self.dataset_name!r} has two interactions; a sequence needs them")
+            raise DataError(f"no user of {self.dataset_name!r} has two interactions; expected users with sequences")
         if self.config["model"] in READS_PADDED_ROWS:
             super().data_augmentation()
             self.inter_feat[TARGET_INDEX] = target_index
@@ -335,10 +356,13 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
             if field != self.uid_field:
                 list_field = getattr(self, f"{field}_list_field")
                 rows[list_field] = gather_padded(self.interactions[field], start, length, self.max_item_list_len)
+        if self.times is not None:
+            list_field = self.time_field + self.config["LIST_SUFFIX"]
+            rows[list_field] = gather_padded(self.times, start, length, self.max_item_list_len)
         return rows
 
     def inter_matrix(self, form="coo", value_field=None):
-        """Interactions of this split, users' first ones included, as a scipy matrix ``[user_num, item_num]``."""
+        """Interactions of this split and the first ones of its users, as a scipy matrix ``[user_num, item_num]``."""
         if TARGET_INDEX not in self.inter_feat:  # benchmark files
             return super().inter_matrix(form, value_field)
         index = self.inter_feat[TARGET_INDEX]
@@ -347,13 +371,46 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         return self._create_sparse_matrix(rows, self.uid_field, self.iid_field, form, value_field)
 
     def seen_before(self, target_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Start and number of the interactions of the same user before each target, in ``interactions``."""
+        """Start in ``interactions``, and number, of the interactions of the same user before each target."""
         start = self.first_of_user[self.interactions[self.uid_field][target_index]]
         return start, target_index - start
 
+    def training_spans(self) -> tuple[Tensor, Tensor]:
+        """First and last training interaction, in ``interactions``, of each user who has a row in this split.
+
+        Returns:
+            Two tensors ``[B]``, in the order of the users' ids.
+        """
+        last = torch.full((self.user_num,), -1)
+        last.scatter_reduce_(0, self.inter_feat[self.uid_field], self.inter_feat[TARGET_INDEX], "amax")
+        trained = last >= 0
+        return self.first_of_user[trained], last[trained]
+
+    def training_sequences(self) -> tuple[Tensor, Tensor]:
+        """Whole training sequences with their first items and without any item of validation or test.
+
+        These are the interactions that ``inter_matrix`` counts: users without a training target are left out. Call it
+        on the training split, which a model gets as its data set.
+
+        Returns:
+            Item ids ``[M]``, sequence by sequence in time order, and the lengths ``[B]``; in the order of the users'
+            ids.
+
+        Raises:
+            ConfigError: ``benchmark_filename`` names files of rows, from which no sequence can be told.
+        """
+        if self.benchmark_filename_list is not None:
+            raise ConfigError(
+                f"{self.config['model']} needs whole sequences, and benchmark_filename names files of rows; expected "
+                f"one file of interactions, {self._inter_file}"
+            )
+        first, last = self.training_spans()
+        length = last - first + 1
+        return gather_ragged(self.interactions[self.iid_field], first, length)[1], length
+
 
 def create_dataset(config) -> Dataset:
-    """The data set that RecBole chooses for the model, in exact time order and with sequences held once.
+    """The data set of a model, of the kind that RecBole chooses, in exact time order and with sequences stored once.
 
     Args:
         config: the settings, a ``Config``.
@@ -362,19 +419,25 @@ def create_dataset(config) -> Dataset:
         The filtered data set, with ids for tokens; ``create_loaders`` splits it.
 
     Raises:
-        DataError: files that are missing or unreadable, lack a column, or leave nothing after filtering.
+        ConfigError: settings that do not fit the model, such as no ``category_field`` where it needs categories.
+        DataError: a file is missing or unreadable or lacks a column, or no interaction is left after filtering.
     """
     try:
         return dataset_class(config["model"], config["MODEL_TYPE"])(config)
     except RecBoleSigmaError:
         raise
-    except (ValueError, NotImplementedError) as error:  # what RecBole says of settings that do not fit
+    except (ValueError, NotImplementedError) as error:  # RecBole's errors for settings that do not fit
         raise DataError(f"data set {config['dataset']!r}: {error}") from error
 
 
 @cache
 def dataset_class(model: str, model_type: ModelType) -> type:
-    """Class of the data set of a model: RecBole's own choice with this module's behaviour in front of it."""
+    """Class of the data set of a model: RecBole's choice for it, with the behaviour of this module in front.
+
+    Some models have another class in RecBole, which it finds by their type or name, such as ``KnowledgeBasedDataset``
+    and ``KSRDataset``. A class for these is made with ``type(...)``, because this module's class has to come before
+    RecBole's in the order of inheritance, and RecBole decides which one that is.
+    """
     module = importlib.import_module("recbole.data.dataset")
     by_type = {
         ModelType.SEQUENTIAL: "SequentialDataset",

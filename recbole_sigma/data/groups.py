@@ -1,4 +1,4 @@
-"""Rows grouped by a key and split group by group, without a list for each group."""
+"""Group rows by a key and split them group by group, without a Python list for each group."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from scipy import sparse
 
 
 class Groups(NamedTuple):
-    """Groups of rows in the order in which they first appear; it iterates over the row numbers of each group.
+    """Groups of rows, in the order of their first rows. Iteration yields the row numbers of each group.
 
-    ``rows [N]`` holds the numbers of the rows group by group, ``length [G]`` how many each group has.
+    Attributes:
+        rows: ``[N]``, row numbers, group by group.
+        length: ``[G]``, number of rows of each group.
     """
 
     rows: np.ndarray
@@ -22,7 +24,7 @@ class Groups(NamedTuple):
         return iter(np.split(self.rows, self.length.cumsum()[:-1]))
 
     def split(self, counts: np.ndarray) -> list[np.ndarray]:
-        """Row numbers of each part, which has the next ``counts[g, part]`` rows of each group: ``[G, P]``."""
+        """Row numbers of each of ``P`` parts; part p gets the next ``counts[g, p]`` rows of group g, ``[G, P]``."""
         num_groups, num_parts = counts.shape
         part = np.repeat(np.tile(np.arange(num_parts, dtype=np.int8), num_groups), counts.ravel())
         return [self.rows[part == number].astype(np.int64) for number in range(num_parts)]
@@ -37,10 +39,10 @@ def group_rows(key: np.ndarray) -> Groups:
 
 
 def sort_rows(key: np.ndarray, num_keys: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sort rows by integers ``[N]`` below ``num_keys``, equal ones in their order, in linear time.
+    """Sort rows by integers ``[N]`` from 0 to ``num_keys - 1``, stably and in linear time.
 
     Returns:
-        Row numbers ``[N]``, and how often each key occurs.
+        Row numbers ``[N]``, and the number of rows of each key.
     """
     mark = np.ones(len(key), dtype=np.int8)
     rows = np.arange(len(key), dtype=np.int32)
@@ -49,9 +51,10 @@ def sort_rows(key: np.ndarray, num_keys: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def leave_out_counts(length: np.ndarray, num_held_out: int) -> np.ndarray:
-    """Rows in training and in each part held out, ``[G, 1 + num_held_out]``.
+    """Number of rows of each group in training and in each held-out part, ``[G, 1 + num_held_out]``.
 
-    Each part has one row of a group, the last part its last one; a group's first row always stays in training.
+    A held-out part gets one row of a group, and the last part gets its last row. The first row of a group always stays
+    in training.
     """
     held_out = np.arange(num_held_out, 0, -1) < length[:, None]
     return np.column_stack([length - held_out.sum(1), held_out])

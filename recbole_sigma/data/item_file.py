@@ -1,7 +1,8 @@
-"""Columns of the ``.item`` file, read beside RecBole's loading.
+"""Columns of the ``.item`` file, read separately from RecBole's loading.
 
-As features of its data set they would change it. RecBole drops interactions of items that the file lacks, adds items of
-the file that nobody has had to the catalog, and copies the columns into every batch.
+Loaded as features by RecBole, they would change the data set: RecBole drops interactions of items that are not in the
+    file,
+adds items of the file without interactions to the catalog, and copies the columns into every batch.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ def column_types(path: str, config) -> dict[str, str]:
     """The type of each column of a file.
 
     Raises:
-        DataError: the file is no atomic file.
+        DataError: the file is not an atomic file.
     """
     check_atomic_file(path, config["field_separator"], config["encoding"])
     return dict(column.rpartition(":")[::2] for column in _read(path, config, nrows=0))
 
 
 def read_item_column(path: str, config, item: str, column: str, na_filter: bool = True) -> pd.Series:
-    """Texts of a column by item token, both given as ``name:type``; the first row of an item counts.
+    """Texts of a column by item token; the first row of an item counts.
 
     Args:
-        na_filter: take texts such as ``NA`` for missing ones, as RecBole does; those become empty.
+        item, column: the columns of the tokens and of the texts, as ``name:type``.
+        na_filter: read texts such as ``NA`` as missing ones, as RecBole does; those become empty.
     """
     frame = _read(path, config, usecols=[item, column], na_filter=na_filter).drop_duplicates(item)
     return frame.set_index(item)[column].fillna("")

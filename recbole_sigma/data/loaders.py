@@ -1,28 +1,35 @@
-"""Batches for training on every position, and evaluation rows with one rule for items seen before."""
+"""Batches of whole training sequences, and evaluation rows with one rule for items seen before."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from logging import getLogger
 
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.sampler import Sampler
+from torch import Tensor
 
-from recbole_sigma.data.dataset import TARGET_INDEX
 from recbole_sigma.data.sequences import gather_ragged, windows
+from recbole_sigma.data.target_rows import TARGET_INDEX
+from recbole_sigma.errors import DataError
 from recbole_sigma.layers.packing import Packing, TrainingBatch
+from recbole_sigma.ops.transfer import to_device
 
 
 class SequenceDataLoader:
-    """Whole training sequences of random users without padding, with the next item as the target of every position.
+    """Packed training sequences of random users, with the next item as the target of every position.
 
-    A batch has ``train_batch_size`` sequences or, where ``train_batch_tokens`` is set, as many as have no more items
-    than that (one, if it is longer by itself). Their order is drawn anew for each epoch. Sequences longer than
-    ``MAX_ITEM_LIST_LENGTH`` are cut so that every item but the first is a target once. The items are on the device of
-    the training, where batches are put together by index arithmetic.
+    A batch has ``train_batch_size`` sequences. With ``train_batch_tokens`` it has as many as fit into that number of
+    items, or one that is longer. The order of the sequences is drawn for each epoch. Sequences longer than
+    ``MAX_ITEM_LIST_LENGTH`` are split so that every item but the first is a target once. The items are on the device of
+    the training, where batches are gathered by index.
 
     Attributes:
         dataset: the training rows.
-        targets_per_batch: mean number of targets, which makes every target weigh the same when the sum over each
-            batch is divided by it.
+        generator: what everything random about an epoch is drawn from, when the epoch begins.
+        targets_per_batch: mean number of targets. The sum of the losses of a batch is divided by it, so that every
+            target weighs the same.
     """
 
     def __init__(self, config, dataset, shuffle=True):
@@ -30,42 +37,113 @@ class SequenceDataLoader:
         self.device = config["device"]
         self.shuffle = shuffle
         self.generator = torch.Generator().manual_seed(config["seed"])
-        last = torch.full((dataset.user_num,), -1)
-        last.scatter_reduce_(0, dataset.inter_feat[dataset.uid_field], dataset.inter_feat[TARGET_INDEX], "amax")
-        trained = last >= 0
-        self.start, self.length = windows(dataset.first_of_user[trained], last[trained], config["MAX_ITEM_LIST_LENGTH"])
+        self.max_length = config["MAX_ITEM_LIST_LENGTH"]
         self.items = dataset.interactions[dataset.iid_field].to(self.device)
+        self.times = None if dataset.times is None else dataset.times.to(self.device)
+        self.users = dataset.interactions[dataset.uid_field] if config.model_class.reads_users else None
         self.batch_size, self.batch_tokens = config["train_batch_size"], config["train_batch_tokens"]
-        self.num_batches = len(self._cut(torch.arange(len(self.start))))
-        self.targets_per_batch = int(self.length.sum()) / self.num_batches
+        self._prepare(config)
+        length = self._draw(torch.Generator().manual_seed(config["seed"]))[1]
+        self.num_batches = len(self._split(torch.arange(len(length)), length))
+        self.targets_per_batch = self._num_targets / self.num_batches
 
     def __len__(self):
-        """Batches of an epoch; with ``train_batch_tokens``, about as many."""
+        """Number of batches in an epoch; with ``train_batch_tokens``, approximately."""
         return self.num_batches
 
     def __iter__(self):
         return self.batches()
 
-    def batches(self, first: int = 0):
-        """Those of an epoch, without the ones before the batch ``first``, which are drawn but not put together."""
-        order = torch.arange(len(self.start))
+    def batches(self, first: int = 0) -> Iterator[TrainingBatch]:
+        """The batches of an epoch from number ``first`` on; earlier ones are drawn and not gathered."""
+        order = torch.arange(self._num_sequences)
         if self.shuffle:
             order = torch.randperm(len(order), generator=self.generator)
-        return map(self._batch, self._cut(order)[first:])
+        start, length = self._draw(self.generator)
+        return (self._batch(start[rows], length[rows]) for rows in self._split(order, length)[first:])
 
-    def _cut(self, order):
+    def _prepare(self, config) -> None:
+        self._start, self._length = windows(*self.dataset.training_spans(), self.max_length)
+
+    @property
+    def _num_sequences(self) -> int:
+        return len(self._start)
+
+    @property
+    def _num_targets(self) -> int:
+        return int(self._length.sum())
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Start and number of the inputs of each sequence in one epoch."""
+        return self._start, self._length
+
+    def _split(self, order: Tensor, length: Tensor) -> tuple[Tensor, ...]:
+        """The sequences of each batch, of which ``length`` has the number of items."""
         if self.batch_tokens is None:
             return order.split(self.batch_size)
-        return order.split(_fill(self.length[order].tolist(), self.batch_tokens))
+        return order.split(_fill(length[order].tolist(), self.batch_tokens))
 
-    def _batch(self, rows):
-        packing = Packing(self.length[rows], self.device)
-        index = packing.spread(self.start[rows]) + packing.position
-        return TrainingBatch(self.items[index], packing, self.items[index + 1], None)
+    def _batch(self, start: Tensor, length: Tensor) -> TrainingBatch:
+        packing = Packing(length, self.device)
+        index = packing.spread(start) + packing.position
+        fields = {}
+        if self.times is not None:
+            fields["times"] = self.times[index]
+        if self.users is not None:
+            fields["users"] = to_device(self.users[start], self.device)
+        return TrainingBatch(self.items[index], packing, *self._targets(index, packing), fields)
+
+    def _targets(self, index: Tensor, packing: Packing) -> tuple[Tensor, Tensor | None]:
+        """Ids of the targets, and the positions that have one, given where the inputs are in ``items``."""
+        return self.items[index + 1], None
+
+
+class CutLoader(SequenceDataLoader):
+    """One target per sequence and epoch: the item at a random cut, after a history of the items before it.
+
+    The cut is uniform over the positions that have at least ``min_history`` training items before them. The history is
+    the last ``MAX_ITEM_LIST_LENGTH`` of these items. Sequences without such a position are left out. Cuts are drawn
+    from the generator with the order of the epoch.
+    """
+
+    def _prepare(self, config) -> None:
+        least = config["min_history"]
+        first, last = self.dataset.training_spans()
+        long_enough = last - first >= least
+        left_out = int((~long_enough).sum())
+        if left_out == len(first):
+            raise DataError(
+                f"no training sequence of {self.dataset.dataset_name!r} has an item after its first {least}; expected "
+                "a smaller min_history, or train_targets: all"
+            )
+        if left_out:
+            getLogger().info(
+                f"train_targets: cut leaves out {left_out:,} of {len(first):,} training sequences, which have no item "
+                f"after their first {least} (min_history)"
+            )
+        self._first, self._earliest_cut = first[long_enough], first[long_enough] + least
+        self._num_cuts = last[long_enough] - self._earliest_cut + 1
+
+    @property
+    def _num_sequences(self) -> int:
+        return len(self._first)
+
+    @property
+    def _num_targets(self) -> int:
+        return len(self._first)
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        fraction = torch.rand(len(self._first), dtype=torch.float64, generator=generator)
+        cut = self._earliest_cut + (fraction * self._num_cuts).long()
+        start = torch.maximum(cut - self.max_length, self._first)
+        return start, cut - start
+
+    def _targets(self, index: Tensor, packing: Packing) -> tuple[Tensor, Tensor | None]:
+        return self.items[index[packing.last] + 1], packing.last
 
 
 def _fill(lengths, most):
-    """Numbers of consecutive sequences whose lengths add up to no more than ``most``, or one longer sequence."""
+    """Numbers of consecutive sequences with at most ``most`` items in total, or with one longer sequence."""
     sizes, room = [], 0
     for length in lengths:
         if length > room:
@@ -77,11 +155,10 @@ def _fill(lengths, most):
 
 
 class FullSortLoader(FullSortEvalDataLoader):
-    """Evaluation rows against the whole catalog, ``eval_batch_size`` at a time for models of every type.
+    """Evaluation rows that rank the whole catalog, ``eval_batch_size`` at a time for models of every type.
 
-    With ``remove_seen`` the items that a user had interacted with before are left out of the ranking for every
-    model, except where one of them is the target; without it none are. RecBole does the one for general and the
-    other for sequential models.
+    With ``remove_seen`` the items that a user interacted with before are not ranked, for every model, unless one of
+    them is the target. Without it every item is ranked. RecBole removes them for general models only.
     """
 
     def _init_batch_size_and_step(self):
@@ -99,7 +176,7 @@ class FullSortLoader(FullSortEvalDataLoader):
         return interaction, history, positive_user, positive_item
 
     def _seen_before(self, interaction):
-        if TARGET_INDEX not in interaction:  # benchmark files hold no more than the lists
+        if TARGET_INDEX not in interaction:  # benchmark files have only the lists
             items = interaction[self.iid_field + self.config["LIST_SUFFIX"]]
             row, column = items.nonzero(as_tuple=True)
             return row, items[row, column]
@@ -108,9 +185,10 @@ class FullSortLoader(FullSortEvalDataLoader):
 
 
 class SeenItemsSampler(Sampler):
-    """Draws evaluation negatives that a user has not interacted with up to the phase, first items included.
+    """Draws evaluation negatives among the items that a user has not interacted with up to the phase.
 
-    RecBole's sampler knows the rows of the data sets, and a user's first item is no row of a sequential one.
+    RecBole's sampler knows the rows of the data sets only. The first item of a user is not a row of a sequential data
+    set.
     """
 
     def get_used_ids(self):
@@ -125,5 +203,5 @@ class SeenItemsSampler(Sampler):
 
 
 def loader_class(mode: str) -> type:
-    """Loader of an evaluation mode of RecBole: ``full``, ``labeled``, or sampled as ``uni100`` and ``pop100``."""
+    """Loader of an evaluation mode of RecBole: ``full``, ``labeled``, or a sampled one such as ``uni100``."""
     return FullSortLoader if mode == "full" else NegSampleEvalDataLoader

@@ -1,4 +1,4 @@
-"""What a model has to know of its data when they are no longer there: ids, features, popularity and titles."""
+"""Metadata: what a checkpoint says of its data set, so that its model can be used without the files."""
 
 from __future__ import annotations
 
@@ -9,30 +9,40 @@ import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
+from torch import Tensor
 
+from recbole_sigma.data.categories import ItemCategories, needed_by_model
 from recbole_sigma.data.titles import read_item_titles
 
 
 def identify(dataset) -> dict:
-    """Numbers of ``users`` and ``items``, padding not counted, and the ``digest`` of their tokens."""
+    """Numbers of ``users`` and ``items``, without the padding, and the ``digest`` of their tokens.
+
+    For a model that needs the categories of items, the digest covers them as well.
+    """
     digest = hashlib.sha256()
     for field in (dataset.uid_field, dataset.iid_field):
         digest.update("\n".join(map(str, dataset.field2id_token[field])).encode())
+    for values in _categories_of_model(dataset) or ():
+        digest.update(np.ascontiguousarray(values).data)
     return {"users": dataset.user_num - 1, "items": dataset.item_num - 1, "digest": digest.hexdigest()}
 
 
 def data_fingerprint(dataset) -> str:
-    """Of the interactions of a data set, in their order, and of the tokens of users and items."""
+    """Digest of the interactions in their order, and of what ``identify`` covers."""
     digest = hashlib.sha256(identify(dataset)["digest"].encode())
     rows = getattr(dataset, "interactions", dataset.inter_feat)
-    for column, values in rows.interaction.items():
+    columns = dict(rows.interaction)
+    if dataset.times is not None:
+        columns["exact times"] = dataset.times
+    for column, values in columns.items():
         digest.update(column.encode())
         digest.update(np.ascontiguousarray(values.numpy()).data)
     return digest.hexdigest()
 
 
 def describe(dataset, trained) -> dict:
-    """The part of a checkpoint that speaks of the data.
+    """The metadata of a checkpoint: what it says of its data set.
 
     Args:
         dataset: the whole data set.
@@ -41,8 +51,10 @@ def describe(dataset, trained) -> dict:
     Returns:
         What ``identify`` returns; ``tokens`` of every token field by id; ``fields``, with type, source, length and
         preloaded weights of each; ``features`` of users and items; ``popularity`` ``[V]``, the trained
-        interactions of each item; and ``titles`` ``[V]`` or None.
+        interactions of each item; ``titles`` ``[V]`` or None; and ``item_categories``, None unless the model needs
+        them.
     """
+    categories = _categories_of_model(dataset)
     return {
         **identify(dataset),
         "tokens": {field: np.asarray(tokens) for field, tokens in trained.field2id_token.items()},
@@ -53,7 +65,12 @@ def describe(dataset, trained) -> dict:
         },
         "popularity": np.bincount(trained.inter_matrix().col, minlength=dataset.item_num),
         "titles": read_item_titles(dataset),
+        "item_categories": None if categories is None else categories._asdict(),
     }
+
+
+def _categories_of_model(dataset) -> ItemCategories | None:
+    return dataset.item_categories if needed_by_model(dataset.config) else None
 
 
 def _field(dataset, field: str) -> dict:
@@ -69,21 +86,29 @@ def _field(dataset, field: str) -> dict:
 
 
 class DescribedDataset(SequentialDataset):
-    """A data set of RecBole without interactions, enough to build the sequential models that it was described for.
+    """A data set of RecBole without interactions: enough to build the sequential model of a checkpoint.
 
     Args:
         config: settings of the model.
-        description: as ``describe`` returns it.
+        description: the metadata, as ``describe`` returns them.
 
     Attributes:
-        counts_users: whether a model has asked for the number of users, which only those do that learn a vector of
-            each user.
+        counts_users: whether a model has asked for the number of users. Only models that learn a vector for each user
+            ask for it.
+        item_categories: ``ItemCategories``, if the model needs them.
     """
 
     def __init__(self, config, description: dict):
         self.description = description
         self.counts_users = False
+        categories = description.get("item_categories")
+        if categories is not None:
+            self.item_categories = ItemCategories(**categories)
         super().__init__(config)
+
+    def training_sequences(self) -> tuple[Tensor, Tensor]:
+        """None, ``[0]`` and ``[0]``: what a model counts in training has to be in its checkpoint."""
+        return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
 
     def num(self, field):
         self.counts_users |= field == self.uid_field

@@ -1,6 +1,6 @@
-"""Index arithmetic on sequences that lie one behind the other in a flat tensor.
+"""Index arithmetic on sequences that are stored one after the other in a flat tensor.
 
-``M`` elements in all, ``R`` rows, each a slice of the flat tensor.
+``M`` elements in total; ``R`` rows, each a slice of the flat tensor.
 """
 
 from __future__ import annotations
@@ -26,22 +26,27 @@ def gather_padded(flat: Tensor, start: Tensor, length: Tensor, width: int) -> Te
 
 
 def gather_ragged(flat: Tensor, start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """Slices ``flat[start : start + length]`` one behind the other, and the row that each element comes from."""
+    """Slices ``flat[start : start + length]`` one after the other.
+
+    Returns:
+        The row of each element, and the elements.
+    """
     row = torch.arange(len(start)).repeat_interleave(length)
     first = (start - (length.cumsum(0) - length)).repeat_interleave(length)
     return row, flat[first + torch.arange(len(row))]
 
 
 def windows(first: Tensor, last: Tensor, max_length: int) -> tuple[Tensor, Tensor]:
-    """Cut each sequence into inputs of at most ``max_length`` such that every element but the first is a target once.
+    """Split each sequence into windows of at most ``max_length`` inputs.
 
-    The last window ends at the last target; earlier ones stand directly before it, and the first may be shorter.
+    The targets of a window are its inputs moved by one, and every element but the first of a sequence is a target once.
+    The last window ends at the last target. Only the first window of a sequence may be shorter than ``max_length``.
 
     Args:
         first, last: ``[U]``, flat index of the first and the last element of each sequence.
 
     Returns:
-        Start and number of the inputs of each window, both ``[W]``; the targets are the inputs moved by one.
+        Start and number of the inputs of each window, both ``[W]``.
     """
     num_targets = last - first
     count = (num_targets + max_length - 1) // max_length

@@ -1,4 +1,4 @@
-"""From a data set to the loaders of training, validation and test."""
+"""Split a data set and make the loaders of training, validation and test."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
-from recbole_sigma.data.dataset import TARGET_INDEX
-from recbole_sigma.data.loaders import SeenItemsSampler, SequenceDataLoader, loader_class
+from recbole_sigma.data.loaders import CutLoader, SeenItemsSampler, SequenceDataLoader, loader_class
+from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.model.base import NextItemRecommender
 
@@ -17,18 +17,18 @@ PHASES = ["train", "valid", "test"]
 def create_loaders(config, dataset) -> tuple:
     """Split the data set by ``eval_args`` and make the loaders.
 
-    The plugin's models train on whole sequences, RecBole's on the rows they were written for.
+    Models of the plugin train on whole sequences, models of RecBole on one row per target.
 
     Args:
         config: the settings, a ``Config``.
         dataset: as ``create_dataset`` returns it.
 
     Returns:
-        Loaders of training, validation and test; one of no rows is false.
+        Loaders of training, validation and test; None for a validation or test without rows.
 
     Raises:
-        ConfigError: a ranked list longer than the catalog.
-        DataError: nothing to train on.
+        ConfigError: ``topk`` is larger than the catalog, or ``train_targets: cut`` needs sequences and has rows.
+        DataError: there is nothing to train on.
     """
     num_items, longest = dataset.item_num - 1, max(config["topk"])
     if longest > num_items:
@@ -41,7 +41,7 @@ def create_loaders(config, dataset) -> tuple:
     except NotImplementedError as error:  # a split that this version of RecBole lacks
         raise DataError(f"eval_args {config['eval_args']}: {error}") from error
     if not len(datasets[0]):
-        raise DataError(f"eval_args {config['eval_args']} leave nothing of {dataset.dataset_name!r} to train on")
+        raise DataError(f"eval_args {config['eval_args']} leave no row of {dataset.dataset_name!r} to train on")
     samplers = create_samplers(config, dataset, datasets)
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
@@ -56,8 +56,15 @@ def create_loaders(config, dataset) -> tuple:
 
 
 def _train_loader(config, dataset, train_set, sampler):
-    if issubclass(config.model_class, NextItemRecommender) and TARGET_INDEX in train_set.inter_feat:
-        return SequenceDataLoader(config, train_set, shuffle=config["shuffle"])
+    if issubclass(config.model_class, NextItemRecommender):
+        cuts = config["train_targets"] == "cut"
+        if TARGET_INDEX in train_set.inter_feat:
+            return (CutLoader if cuts else SequenceDataLoader)(config, train_set, shuffle=config["shuffle"])
+        if cuts:
+            raise ConfigError(
+                "train_targets is 'cut', and benchmark_filename names files of rows, which have a target each; "
+                "expected train_targets: all"
+            )
     loader = get_dataloader(config, "train")
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
         negatives = config["train_neg_sample_args"]
@@ -67,7 +74,7 @@ def _train_loader(config, dataset, train_set, sampler):
 
 
 def _eval_sampler(config, dataset, datasets, phase: str, sampler):
-    """Where candidates are sampled, the rule for items seen before is the sampler's to keep."""
+    """The sampler of evaluation; with sampled candidates it decides whether items seen before are ranked."""
     if config["eval_args"]["mode"][phase] in ("full", "labeled"):
         return sampler
     distribution = config[f"{phase}_neg_sample_args"]["distribution"]

@@ -1,4 +1,4 @@
-"""Interactions in the files that people have: atomic files, CSV and Parquet, block by block."""
+"""Tables of interactions in atomic files, CSV and Parquet, read block by block."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from recbole_sigma.errors import DataError, close_matches
 from recbole_sigma.extras import require
 
 ROWS = 2**18
-"""Rows that are in memory at once."""
+"""Number of rows in memory at once."""
 
 
 class Columns(NamedTuple):
-    """Names of the columns of a table of interactions; without ``time`` the rows are in the order of time."""
+    """Names of the columns of a table of interactions; without ``time`` the rows are in time order."""
 
     user: str
     item: str
@@ -41,26 +41,26 @@ def read_table(
     separator: str = "\t",
     encoding: str | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The columns of a table, ``rows`` rows at a time.
+    """Read columns of a table, ``rows`` rows at a time.
 
-    The name ends in ``.csv``, ``.parquet``, or it is an atomic file (``.inter``, ``.item`` and so on).
-    Nothing is taken for a missing value but an empty text, and null in Parquet.
+    A file whose name does not end in ``.csv`` or ``.parquet`` is read as an atomic file (``.inter``, ``.item`` and so
+    on). The only missing values are empty texts, and nulls in Parquet.
 
     Args:
         path: of the file.
-        columns: names of those that are read.
-        rows: in memory at once.
+        columns: names of the columns to read.
+        rows: number of rows in memory at once.
         separator, encoding: of atomic files; CSV is comma-separated and in UTF-8.
 
     Yields:
-        Frames with texts in the columns named, and float64 seconds in that of the time. Numbers are taken as they are,
-        dates and times are in UTC where they name no zone; a column holds one or the other. The index counts the rows
-        of the whole table from 0, without blank lines.
+        Frames with texts, and with float64 seconds in the column of the time. Numbers stay as they are. Dates are in
+        UTC if they name no zone. A column has either numbers or dates. The index counts the rows of the whole table
+        from 0, without blank lines.
 
     Raises:
         DataError: the file is missing, empty or damaged, lacks a column, or has a row without a user, an item or a
             time; the message names the row.
-        MissingExtraError: Parquet is to be read without pyarrow.
+        MissingExtraError: the file is in Parquet, and pyarrow is not installed.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
@@ -70,7 +70,7 @@ def read_table(
     names = columns.names()
     for name in names:
         if names.count(name) > 1:
-            raise DataError(f"column {name!r} is given for two things; expected different columns")
+            raise DataError(f"column {name!r} is given twice; expected a different column for each")
     read_atomic = partial(_read_atomic, separator=separator, encoding=encoding)
     read = {".csv": _read_csv, ".parquet": _read_parquet}.get(os.path.splitext(path)[1].lower(), read_atomic)
     start, dates = 0, None
@@ -90,7 +90,7 @@ def read_table(
 
 
 def refuse_rows(path: str, wrong: pd.Series, problem) -> None:
-    """Raise a DataError for the first row for which ``wrong`` is true; ``problem`` says of its number what it is."""
+    """Raise a DataError for the first row for which ``wrong`` is true; ``problem(row)`` describes the problem."""
     if wrong.any():
         row = wrong.idxmax()
         raise DataError(f"{path}, row {row + 1} after the header: {problem(row)}")
@@ -171,7 +171,7 @@ def _read_parquet(path: str, columns: Columns, rows: int) -> Iterator[pd.DataFra
 
 
 def _values(column, is_time: bool) -> np.ndarray:
-    """A column of Parquet: seconds where it has the times and their type is one of dates, texts otherwise."""
+    """A column of Parquet: seconds if it has times as dates, and texts otherwise."""
     import pyarrow
 
     types, kind = pyarrow.types, column.type
@@ -195,19 +195,19 @@ def _seconds(path: str, times: pd.Series, dates: bool) -> pd.Series:
 
 
 def to_numbers(values: pd.Series) -> pd.Series:
-    """Texts as float64, NaN for those that are no number."""
+    """Texts as float64, NaN for texts that are not numbers."""
     return pd.Series([_number(value) for value in values], values.index, dtype=np.float64)
 
 
 def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
-    """Numbers as they are, or dates as seconds since 1970.
+    """Times as numbers: numbers as they are, dates as seconds since 1970.
 
     Args:
-        times: numbers, or texts of numbers, or texts of dates and times in the form of ISO 8601.
-        dates: whether they are dates; by default as the first value says.
+        times: numbers, numbers as texts, or dates as texts in the format of ISO 8601.
+        dates: whether they are dates; by default the first value decides.
 
     Returns:
-        float64, NaN for what is not of this kind.
+        float64, NaN for values of the other kind.
     """
     if not (_is_date(times.iloc[0]) if dates is None else dates):
         return to_numbers(times)

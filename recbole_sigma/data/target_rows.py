@@ -1,4 +1,4 @@
-"""Rows of a sequential data set that hold nothing but where their targets stand."""
+"""Rows of a sequential data set that store only the index of their target."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 
 TARGET_INDEX = "target:index"  # no column of a file can have this name
-"""Field of a row of a sequential data set: where its target stands in ``dataset.interactions``."""
+"""Field of a row of a sequential data set: the index of its target in ``dataset.interactions``."""
 
 
 class TargetRows(Interaction):
-    """An ``Interaction`` of targets, whose columns are gathered from those of all interactions when asked for.
+    """An ``Interaction`` of targets. Its columns are gathered from those of all interactions when they are read.
 
-    Parts of it are of its kind. Columns may be set, and are then held like those of any ``Interaction``.
+    Indexing gives ``TargetRows`` again. Columns that are set are stored as in any ``Interaction``.
     """
 
     def __init__(self, source: Mapping, index: Tensor):
         """
         Args:
-            source: columns of all interactions: tensors ``[M, ...]``, or what else a tensor of indices can index.
-            index: ``[R]``, where the targets stand.
+            source: columns of all interactions: tensors ``[M, ...]``, or objects that a tensor of indices can index.
+            index: ``[R]``, indices of the targets.
         """
         self.interaction = GatheredColumns(source, index, {})
         self.length = len(index)
@@ -38,12 +38,12 @@ class TargetRows(Interaction):
         self.interaction = self.interaction.at(index)
 
     def gathered(self) -> Interaction:
-        """The rows as an ``Interaction`` that holds all of its columns."""
+        """The rows as an ``Interaction`` that stores all of its columns."""
         return Interaction(dict(self.interaction))
 
 
 class GatheredColumns(MutableMapping):
-    """Columns at an index of longer ones, gathered when asked for, and ``held`` ones, set from outside."""
+    """Columns of ``source`` at an index, gathered when they are read, and columns that were set, in ``held``."""
 
     def __init__(self, source: Mapping, index: Tensor, held: dict):
         self.source, self.index, self.held = dict(source), index, held
@@ -62,7 +62,7 @@ class GatheredColumns(MutableMapping):
     def __delitem__(self, name: str) -> None:
         del (self.held if name in self.held else self.source)[name]
 
-    def __contains__(self, name: object) -> bool:  # the one of Mapping would gather the column
+    def __contains__(self, name: object) -> bool:  # Mapping's own would gather the column
         return name in self.held or name in self.source
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +73,7 @@ class GatheredColumns(MutableMapping):
 
 
 class TargetIndex:
-    """The column that says where the targets stand."""
+    """The column ``TARGET_INDEX``."""
 
     def __getitem__(self, index: Tensor) -> Tensor:
         return index
@@ -85,8 +85,8 @@ class HistoryLength:
     def __init__(self, user: Tensor, first_of_user: Tensor, longest: int):
         """
         Args:
-            user: ``[M]``, in the order of their ids.
-            first_of_user: ``[U]``, where the interactions of each user begin.
+            user: ``[M]``, sorted.
+            first_of_user: ``[U]``, index of the first interaction of each user.
         """
         self.user, self.first_of_user, self.longest = user, first_of_user, longest
 

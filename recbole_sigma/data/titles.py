@@ -1,4 +1,4 @@
-"""Titles of items, from the ``.item`` file."""
+"""Titles of items from the ``.item`` file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from recbole_sigma.data.item_file import column_types, item_file, read_item_colu
 
 
 def read_item_titles(dataset) -> np.ndarray | None:
-    """Titles ``[V]`` of the items of a data set, in the column ``title_field``, empty where there is none.
+    """Titles ``[V]`` of the items of a data set from the column ``title_field``; empty for items without a title.
 
-    None without such a setting, file or column: models do not need titles.
+    None if there is no such setting, file or column: models do not need titles.
 
     Raises:
-        DataError: the file is no atomic file.
+        DataError: the file is not an atomic file.
     """
     config, path = dataset.config, item_file(dataset)
     field, item_field = config["title_field"], dataset.iid_field
@@ -26,7 +26,7 @@ def read_item_titles(dataset) -> np.ndarray | None:
     for name in (field, item_field):
         if name not in types:
             getLogger().warning(
-                f"{path} has no column {name!r} for title_field = {field!r}, so that items are shown by their tokens; "
+                f"{path} has no column {name!r} for title_field = {field!r}, so items are shown by their tokens; "
                 f"it has {', '.join(types)}"
             )
             return None

@@ -1,4 +1,4 @@
-"""Token columns as codes: what RecBole does with the string of every row, done once for each different token."""
+"""Token columns as integer codes. RecBole handles a string for every row; here each distinct token is handled once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 ROWS = 1 << 21
-"""Rows of a file of which the strings are in memory at once."""
+"""Number of rows whose strings are in memory at once."""
 
 
 def read_columns(read_csv: Callable, path: str, **settings) -> pd.DataFrame:
-    """Read an atomic file as ``read_csv`` does, block by block, and tokens as categories.
+    """Read an atomic file block by block, as ``read_csv`` does, with columns of tokens as categories.
 
-    Categories are made here: those that pandas 3.1 reads are numbers where all tokens of a column look like numbers.
+    The categories are not made by pandas: pandas 3.1 turns them into numbers if all tokens of a column look like
+        numbers.
     """
     with read_csv(path, chunksize=ROWS, low_memory=False, **settings) as blocks:
         block = next(blocks)
@@ -36,7 +37,7 @@ def _most_rows(path: str) -> int:
 
 
 class _Values:
-    """A column that is put together from blocks, in an array that is allocated once."""
+    """A column that is filled block by block, in an array that is allocated once."""
 
     def __init__(self, most: int, dtype):
         self.array = np.empty(most, dtype=dtype)
@@ -54,7 +55,7 @@ class _Values:
 
 
 class _Tokens(_Values):
-    """A column of tokens, as codes in the order in which they first appear."""
+    """A column of tokens as codes, numbered in the order in which the tokens first appear."""
 
     def __init__(self, most: int):
         super().__init__(most, np.int32)
@@ -77,7 +78,7 @@ def is_categorical(column: pd.Series) -> bool:
 
 
 def token_codes(column: pd.Series) -> tuple[np.ndarray, pd.Index]:
-    """Integers ``[N]``, -1 where a token is missing, and the tokens ``[T]`` they stand for."""
+    """Codes ``[N]``, -1 for a missing token, and the tokens ``[T]`` by code."""
     if is_categorical(column):
         return column.array.codes, column.cat.categories.astype(object)
     codes, tokens = pd.factorize(column)
@@ -85,10 +86,10 @@ def token_codes(column: pd.Series) -> tuple[np.ndarray, pd.Index]:
 
 
 def ids_by_first_appearance(columns: list[pd.Series]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Number the tokens of several columns together, from 1 in the order in which they first appear.
+    """Number the tokens of several columns together, from 1, in the order in which they first appear.
 
     Returns:
-        The ids of each column, 0 where a token is missing, and the token of each id, ``[PAD]`` for 0.
+        The ids of each column, 0 for a missing token, and the tokens by id, ``[PAD]`` for 0.
     """
     codes, tokens_of_columns = zip(*map(token_codes, columns))
     tokens = tokens_of_columns[0].append(list(tokens_of_columns[1:])).unique()
@@ -102,11 +103,11 @@ def ids_by_first_appearance(columns: list[pd.Series]) -> tuple[list[np.ndarray],
 
 
 class TokenCounts:
-    """How often the tokens of a column of the interactions occur in the rows that are left.
+    """How often each token of a column occurs in the interactions that remain.
 
     Attributes:
-        codes: ``[N]`` tokens of the rows that are left.
-        features_left: which rows of the file of users or items are left, if there is one.
+        codes: ``[N]``, tokens of the remaining interactions.
+        features_left: which rows of the file of users or items remain, if there is such a file.
     """
 
     def __init__(
@@ -118,10 +119,10 @@ class TokenCounts:
     ):
         """
         Args:
-            column: ``[N]``, none of them missing.
+            column: ``[N]``, without missing tokens.
             features: tokens of the file of users or items.
-            is_allowed: says of counts whether they are; without it all are, and nothing is counted.
-            least: a token of ``features`` that occurs less often is banned too.
+            is_allowed: which counts are allowed; None allows all, and then nothing is counted.
+            least: tokens of ``features`` that occur less often are banned as well.
         """
         self.codes, tokens = token_codes(column)
         self.is_allowed, self.least = is_allowed, least
@@ -132,7 +133,7 @@ class TokenCounts:
         self.features_left = None if features is None else np.ones(len(features), dtype=bool)
 
     def ban(self) -> np.ndarray:
-        """Which tokens ``[T + 1]`` have a count that is not allowed; their features are no longer left."""
+        """Which tokens ``[T + 1]`` have a count that is not allowed; their rows of features are removed."""
         banned = np.zeros(len(self.counts), dtype=bool)
         if self.is_allowed:
             banned = (self.counts > 0) & ~self.is_allowed(self.counts)
@@ -143,14 +144,14 @@ class TokenCounts:
         return banned
 
     def drop(self, dropped: np.ndarray) -> None:
-        """Forget rows ``[N]``, a mask of those left."""
+        """Remove interactions; ``dropped`` ``[N]`` is a mask over those that remained so far."""
         if self.is_allowed:
             self.counts -= np.bincount(self.codes[dropped], minlength=len(self.counts))
         self.codes = self.codes[~dropped]
 
 
 def rows_within_counts(users: TokenCounts, items: TokenCounts) -> np.ndarray:
-    """Which interactions ``[N]`` are left when those of banned users and items are dropped until none is banned."""
+    """Which interactions ``[N]`` remain after removing those of banned users and items until none is banned."""
     left = np.ones(len(users.codes), dtype=bool)
     while True:
         banned_users, banned_items = users.ban(), items.ban()

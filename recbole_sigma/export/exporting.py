@@ -113,6 +113,9 @@ def _write_program(recommender: Recommender, encoder: Encoder, format: str, fold
 
 def _require_histories_alone(encoder: Encoder, problem: str) -> None:
     hint = "expected a model that scores all items from the history alone. --format safetensors writes its weights"
+    for field in ("times", "users"):
+        if getattr(encoder.model, f"reads_{field}", False):
+            raise RequestError(f"{problem}: it reads {field} beside the history; {hint}")
     try:
         encoder.expected(next(encoder.histories()))
     except KeyError as error:  # of RecBole's Interaction

@@ -90,7 +90,8 @@ class NextItemRecommender(SequentialRecommender, ABC):
             those in properties/next_item.yaml are for all models.
         rules: what the values of the model's settings may be.
         reads_times: whether the model reads ``batch.fields["times"]``, the time of each item.
-        reads_users: whether the model reads ``batch.fields["users"]``, the user of each sequence.
+        reads_users: whether the model reads ``batch.fields["users"]``, the user of each sequence. What a model reads is
+            also given by name to its ``encode_users``, ``interests``, ``weights`` and ``spread``.
         needs_categories: whether the model needs ``dataset.item_categories``, from the column ``category_field``.
         num_interests: number of interests that the model can explain a user by; 0 for none. A model that has some
             answers ``interests`` and ``weights``, as ``MultiInterestRecommender`` describes them.
@@ -130,6 +131,8 @@ class NextItemRecommender(SequentialRecommender, ABC):
             fill_defaults(config, next_item_defaults(self.properties))
             self.check(config)
         self.label_field = config["LABEL_FIELD"]
+        if self.reads_times:
+            self.TIME_SEQ = config["TIME_FIELD"] + config["LIST_SUFFIX"]
         self.precision = config["precision"]
         self.temperature, self.loss = config["temperature"], config["loss"]
         self.num_negatives = config["num_negatives"]
@@ -175,7 +178,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
 
     def user_vectors(self, interaction) -> Tensor:
         """User vectors ``[B, K, E]`` of evaluation rows; see ``encode_users``."""
-        return self.encode_users(*pack(interaction[self.ITEM_SEQ]))
+        return self.encode_users(*pack(interaction[self.ITEM_SEQ]), **self.read_fields(interaction))
 
     def predict(self, interaction) -> Tensor:
         """Scores ``[B]`` of the item of each row after its sequence."""
@@ -186,7 +189,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
         """Scores ``[B, V]`` of every item after each sequence; column 0 is the padding."""
         return losses.interest_scores(self.user_vectors(interaction), self.item_vectors)
 
-    def spread(self, items: Tensor, packing: Packing) -> Tensor | None:
+    def spread(self, items: Tensor, packing: Packing, **fields: Tensor) -> Tensor | None:
         """Standard deviation ``[B, K]`` of each interest after the last item, for models whose interests have one."""
         return None
 
@@ -273,4 +276,13 @@ class NextItemRecommender(SequentialRecommender, ABC):
         items, packing = pack(item_seq)
         next_item = target[item_seq != 0]  # [M], 0 where there is no target
         at_target = next_item.nonzero().squeeze(1)
-        return TrainingBatch(items, packing, next_item[at_target], at_target)
+        return TrainingBatch(items, packing, next_item[at_target], at_target, self.read_fields(batch))
+
+    def read_fields(self, interaction) -> dict[str, Tensor]:
+        """What the model reads of RecBole's padded rows besides the items, as in ``TrainingBatch.fields``."""
+        fields = {}
+        if self.reads_times:
+            fields["times"] = interaction[self.TIME_SEQ][interaction[self.ITEM_SEQ] != 0]
+        if self.reads_users:
+            fields["users"] = interaction[self.USER_ID]
+        return fields

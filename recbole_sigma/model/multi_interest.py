@@ -35,9 +35,9 @@ class MultiInterestRecommender(NextItemRecommender):
     def weights(self, items: Tensor, packing: Packing) -> Tensor:
         """Weight ``[M, K]``, not negative, of each item in each interest after the last item of its sequence."""
 
-    def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
-        return self.interests(items, packing)[packing.last] / self.temperature
+    def encode_users(self, items: Tensor, packing: Packing, **fields: Tensor) -> Tensor:
+        return self.interests(items, packing, **fields)[packing.last] / self.temperature
 
     def loss_terms(self, batch: TrainingBatch) -> LossTerms:
-        users = batch.select(self.interests(batch.items, batch.packing))
+        users = batch.select(self.interests(batch.items, batch.packing, **batch.fields))
         return LossTerms({"ce": self.item_loss(users, self.item_vectors[1:], batch.target)}, len(batch.target))

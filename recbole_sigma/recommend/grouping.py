@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 FAN_OUT = 64
-"""Files into which too many interactions are divided, and each of these again if it has still too many."""
+"""Number of files that too many interactions are divided into; each is divided again if it still has too many."""
 LEVELS = 8
-"""Divisions one after the other that a hash of 64 bits has room for; after them, one user has too many."""
+"""Number of successive divisions that a hash of 64 bits allows; what is too large after them is a single user."""
 
 
 class Interactions(NamedTuple):
@@ -21,14 +21,14 @@ class Interactions(NamedTuple):
 
     user: np.ndarray  # [N], tokens
     item: np.ndarray  # [N], ids, 0 for unknown items
-    time: np.ndarray  # [N], seconds
+    time: np.ndarray  # [N], seconds, or the numbers of the rows
 
 
 def whole_users(blocks: Iterator[Interactions], most: int, level: int = 0) -> Iterator[Interactions]:
-    """Interactions in any order, as parts that each have all interactions of their users, in the order they came in.
+    """Divide interactions, which come in any order, into parts with all interactions of their users, in that order.
 
-    What does not fit into ``most`` interactions is divided by user into temporary files, which take as much room on
-    the disk as the users, items and times. A part is larger than that only if a single user is.
+    More than ``most`` interactions are divided by user into temporary files, which need as much disk space as the
+    users, items and times. A part has more than ``most`` interactions only if a single user has.
     """
     held, num_held = [], 0
     for block in blocks:

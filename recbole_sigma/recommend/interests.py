@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_sigma.errors import RequestError
 from recbole_sigma.layers.packing import Packing, pack
+from recbole_sigma.model.base import NextItemRecommender
 from recbole_sigma.model.registry import MODELS
 
 
@@ -53,6 +55,7 @@ class Category(NamedTuple):
 class HistoryInterests(NamedTuple):
     """The interests after a history of ``T`` items; ``K`` interests of size ``E``."""
 
+    items: Tensor  # [T], ids
     vectors: Tensor  # [K, E]; their products with item vectors are scores
     member: Tensor  # [T], interest in which each item has its largest weight
     intensity: Tensor  # [K], summing to 1
@@ -94,12 +97,13 @@ def _names(method: str) -> str:
 
 
 @torch.no_grad()
-def interests_of_history(model, items: Tensor) -> HistoryInterests:
-    """The interests after a history ``[T]`` of item ids."""
-    packing = Packing(torch.tensor([len(items)]), items.device)
-    weights, spread = model.weights(items, packing), model.spread(items, packing)
+def interests_of_row(model, row: Interaction) -> HistoryInterests:
+    """The interests after the history of a single evaluation row."""
+    items, packing, fields = _read(model, row)
+    weights, spread = model.weights(items, packing, **fields), model.spread(items, packing, **fields)
     return HistoryInterests(
-        model.interests(items, packing)[-1],
+        items,
+        model.interests(items, packing, **fields)[-1],
         weights.argmax(-1),
         weights.sum(0) / weights.sum(),
         None if spread is None else spread[0],
@@ -107,8 +111,14 @@ def interests_of_history(model, items: Tensor) -> HistoryInterests:
 
 
 @torch.no_grad()
-def intensities(model, item_seq: Tensor) -> Tensor:
-    """Intensity ``[B, K]`` of the interests after each history of ``[B, T]`` item ids, padded with zeros."""
-    items, packing = pack(item_seq)
-    mass = packing.segment_sums(model.weights(items, packing))
+def intensities(model, rows: Interaction) -> Tensor:
+    """Intensity ``[B, K]`` of the interests after the history of each evaluation row."""
+    items, packing, fields = _read(model, rows)
+    mass = packing.segment_sums(model.weights(items, packing, **fields))
     return mass / mass.sum(-1, keepdim=True)
+
+
+def _read(model, rows: Interaction) -> tuple[Tensor, Packing, dict[str, Tensor]]:
+    """The items of histories, their packing, and what else the model reads."""
+    fields = model.read_fields(rows) if isinstance(model, NextItemRecommender) else {}
+    return (*pack(rows[model.ITEM_SEQ]), fields)

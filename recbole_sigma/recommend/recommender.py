@@ -22,7 +22,7 @@ from recbole_sigma.recommend.interests import (
     Category,
     HistoryInterests,
     Interest,
-    interests_of_history,
+    interests_of_row,
     require_categories,
     require_interests,
 )
@@ -73,7 +73,8 @@ class Explanation(NamedTuple):
         interests: most intense first.
         recommendation: as ``recommend`` gives it.
         closest_interest: for each recommended item, the number of the interest that scores it highest, (9). The scores
-            of SIGMA's sequence do not depend on the interests: they describe an item, and are not why it is recommended.
+            of SIGMA's sequence do not depend on the interests: they describe an item, and are not why it is
+            recommended.
     """
 
     interests: list[Interest]
@@ -118,6 +119,7 @@ class Recommender:
         self._exact = ExactSearch(self.model, self._dataset.get_item_feature(), self.device)
         self._search = search or self._exact
         self._user_id = self._dataset.field2token_id[self._dataset.uid_field]
+        self._reads_times = getattr(self.model, "reads_times", False)
 
     def __repr__(self) -> str:
         searched = "" if self._search is self._exact else f", {self._search}"
@@ -125,7 +127,9 @@ class Recommender:
 
     @property
     def reads_user_id(self) -> bool:
-        """Whether the model learnt a vector of each user, which new ones lack."""
+        """Whether the model reads the user, for example to learn a vector of each one, which new users lack."""
+        if getattr(self.model, "reads_users", False):
+            return True
         num_users = len(self._user_id)
         return self._dataset.counts_users and any(num_users in weight.shape for weight in self.model.parameters())
 
@@ -135,6 +139,7 @@ class Recommender:
         k: int = 10,
         *,
         users: Sequence[str] | None = None,
+        times: Sequence[Sequence[float | str]] | None = None,
         keep_seen: bool = False,
     ) -> list[Recommendation]:
         """The best items for each history.
@@ -145,15 +150,18 @@ class Recommender:
             k: items for each.
             users: tokens of the users, for models that learn a vector of each (Caser, FPMC, HGN and others); those that
                 they were not trained on have one that was never trained.
+            times: a list for each history with the time of each item, for models that read times: numbers as in the
+                data of the training, or dates in the form of ISO 8601, in UTC where they name no zone.
             keep_seen: rank the items of the history as well.
 
         Returns:
             A ``Recommendation`` for each history, in their order. Without any known item it is the most popular items.
 
         Raises:
-            RequestError: histories that are no lists of tokens, or k is not from 1 to the number of items.
+            RequestError: histories that are no lists of tokens, k is not from 1 to the number of items, there are not
+                as many times as items, or the model reads times and there are none.
         """
-        everyone = from_tokens(histories, self.catalog, users)
+        everyone = self._histories(histories, users, times)
         return [one for batch in self.batches(everyone, k, keep_seen) for _, one in self._recommendations(batch)]
 
     def recommend_users(
@@ -165,14 +173,14 @@ class Recommender:
             inter_file: atomic file, CSV or Parquet.
             k, keep_seen: as for ``recommend``.
             columns: names of the columns, by default those of the data that the model was trained on; without a time
-                the rows are in order.
+                the rows are in order, which is not enough for models that read times.
 
         Yields:
             Token of a user, and a ``Recommendation``.
 
         Raises:
             DataError: the file cannot be read.
-            RequestError: k is not from 1 to the number of items.
+            RequestError: k is not from 1 to the number of items, or the model reads times and there are none.
         """
         self.check_k(k)
         histories = self.read(inter_file, columns)
@@ -183,35 +191,50 @@ class Recommender:
             for one in self._recommendations(self._recommend(batch, k, keep_seen))
         )
 
-    def interests(self, history: Sequence[str], nearest: int = 5) -> list[Interest]:
+    def interests(
+        self,
+        history: Sequence[str],
+        nearest: int = 5,
+        *,
+        user: str | None = None,
+        times: Sequence[float | str] | None = None,
+    ) -> list[Interest]:
         """The interests of the user of a history, most intense first; for models with several vectors per user.
 
         Args:
             history: item tokens, oldest first, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last known ones.
             nearest: items of the catalog to list for each interest, or all if there are fewer.
+            user: token of the user, for models that read users.
+            times: time of each item, as for ``recommend``, for models that read times.
 
         Returns:
             An ``Interest`` for each of the K interests.
 
         Raises:
-            RequestError: the model has no interests, or the history no item that it knows.
+            RequestError: the model has no interests, the history no item that it knows, or it needs times.
         """
-        return self._interests(*self._read(from_tokens([history], self.catalog)), nearest)
+        return self._interests(self._read(self._history(history, user, times)), nearest)
 
-    def _read(self, histories: Histories) -> tuple[Tensor, HistoryInterests]:
-        """The known items that the model reads of the only history, and the interests after them."""
+    def interests_of_row(self, row: Interaction, nearest: int = 5) -> list[Interest]:
+        """As ``interests``, after the history of a single evaluation row."""
+        return self._interests(interests_of_row(self.model, row.to(self.device)), nearest)
+
+    def _history(self, history, user, times) -> Histories:
+        return self._histories([history], None if user is None else [user], None if times is None else [times])
+
+    def _read(self, histories: Histories) -> HistoryInterests:
+        """The interests after the only history."""
         require_interests(self.model)
-        items = histories.items[-self.settings["MAX_ITEM_LIST_LENGTH"] :]
-        if not len(items):
+        if not len(histories.items):
             raise RequestError(
                 "the history has no item that the model knows; expected at least one, such as "
                 f"{self.catalog.tokens[1]!r}"
             )
-        return items, interests_of_history(self.model, items.to(self.device))
+        return interests_of_row(self.model, self._rows(histories).to(self.device))
 
-    def _interests(self, items: Tensor, read: HistoryInterests, nearest: int) -> list[Interest]:
+    def _interests(self, read: HistoryInterests, nearest: int) -> list[Interest]:
         nearest = self._most("nearest", nearest)
-        tokens, member = self.catalog.tokens[items.numpy()], read.member.cpu().numpy()
+        tokens, member = self.catalog.tokens[read.items.cpu().numpy()], read.member.cpu().numpy()
         best = top_items(read.vectors.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
         return [
             Interest(
@@ -250,14 +273,22 @@ class Recommender:
             for number in range(similarity.shape[1])
         ]
 
-    def explain(self, history: Sequence[str], k: int = 10, nearest: int = 5) -> Explanation:
+    def explain(
+        self,
+        history: Sequence[str],
+        k: int = 10,
+        nearest: int = 5,
+        *,
+        user: str | None = None,
+        times: Sequence[float | str] | None = None,
+    ) -> Explanation:
         """The interests of a user, the recommendations, and which interest scores each of them highest.
 
         For models with several vectors per user. Arguments and errors are those of ``recommend`` and ``interests``.
         """
-        histories = from_tokens([history], self.catalog)
-        items, read = self._read(histories)
-        interests = self._interests(items, read, nearest)
+        histories = self._history(history, user, times)
+        read = self._read(histories)
+        interests = self._interests(read, nearest)
         (batch,) = self.batches(histories, k)
         ((_, recommendation),) = self._recommendations(batch)
         recommended = torch.from_numpy(batch.items[0, : len(recommendation.items)]).to(self.device)
@@ -283,18 +314,26 @@ class Recommender:
             raise RequestError(f"kind is {kind!r}; expected 'faiss'")
         return Recommender(self._saved, ApproximateSearch(self._exact, probes))
 
-    def recall(self, histories: Sequence[Sequence[str]], k: int = 10, *, keep_seen: bool = False) -> float:
+    def recall(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        users: Sequence[str] | None = None,
+        times: Sequence[Sequence[float | str]] | None = None,
+        keep_seen: bool = False,
+    ) -> float:
         """Share of the k best items of the exact ranking that this recommender finds; 1 unless it searches an index.
 
         The mean over the histories that have both known items and items left to recommend.
 
         Args:
-            histories, k, keep_seen: as for ``recommend``.
+            histories, k, users, times, keep_seen: as for ``recommend``.
 
         Raises:
             RequestError: no history has such an item; or as for ``recommend``.
         """
-        everyone = from_tokens(histories, self.catalog)
+        everyone = self._histories(histories, users, times)
         shares = []
         for histories, own in zip(self._in_batches(everyone), self.batches(everyone, k, keep_seen)):
             best = self._recommend(histories, k, keep_seen, self._exact)
@@ -311,8 +350,21 @@ class Recommender:
 
     def read(self, path: str | os.PathLike, columns: Columns | None = None) -> HistoryFile:
         """The histories in a file; arguments as for ``recommend_users``."""
+        columns = columns or self.columns
+        self._require_times(columns.time)
         layout = self.settings["field_separator"], self.settings["encoding"]
-        return HistoryFile(path, columns or self.columns, self.catalog, *layout)
+        return HistoryFile(path, columns, self.catalog, *layout)
+
+    def _histories(self, histories, users, times) -> Histories:
+        self._require_times(times)
+        return from_tokens(histories, self.catalog, users, times)
+
+    def _require_times(self, given) -> None:
+        if self._reads_times and given is None:
+            raise RequestError(
+                f"{self.state['model']} reads the time of each item; expected times: a column of --input that --time "
+                "names, --times beside --history, or times=[[...], ...] in Python"
+            )
 
     def batches(self, everyone: Histories, k: int, keep_seen: bool = False) -> Iterator[Batch]:
         """Recommendations as arrays, ``eval_batch_size`` users at a time; k and keep_seen as for ``recommend``."""
@@ -373,8 +425,12 @@ class Recommender:
         length = histories.lengths.clamp(max=width)
         start = histories.lengths.cumsum(0) - length
         items = gather_padded(histories.items, start, length, width)
+        times = {}
+        if self._reads_times:
+            times[self.model.TIME_SEQ] = gather_padded(histories.times, start, length, width)
         return Interaction(
             {
+                **times,
                 self._dataset.uid_field: torch.tensor([self._user_id.get(user, 0) for user in histories.users]),
                 self.model.ITEM_SEQ: items,
                 self.model.ITEM_SEQ_LEN: length,

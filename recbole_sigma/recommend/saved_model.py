@@ -20,7 +20,13 @@ ALONE = {"benchmark_filename": None, "train_stage": "pretrain", "pre_model_path"
 
 
 class Settings(dict):
-    """Settings of a checkpoint; None for missing keys, as in RecBole's Config."""
+    """Settings of a checkpoint; None for missing keys, as in RecBole's Config.
+
+    Attributes:
+        model_class: the class of its model.
+    """
+
+    model_class: type | None = None
 
     def __missing__(self, key):
         return None
@@ -133,6 +139,7 @@ def build_model(
     if state["metadata"] is None:
         raise CheckpointError(f"checkpoint {path} does not name its items; expected a checkpoint of a run of the plugin")
     settings = Settings({**state["config"], "device": device, **ALONE})
+    settings.model_class = model_class
     try:
         for key in ("eval_batch_size", "MAX_ITEM_LIST_LENGTH"):
             at_least(1).check(key, settings[key])

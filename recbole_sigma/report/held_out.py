@@ -74,6 +74,7 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
     settings = Settings(
         {**state["config"], "device": recommender.device, "MODEL_TYPE": ModelType.SEQUENTIAL, "worker": 0}
     )
+    settings.model_class = type(recommender.model)
     if data_path is not None:
         settings["data_path"] = os.path.join(data_path, name)
     if not os.path.isdir(settings["data_path"]):  # RecBole would download it
@@ -109,7 +110,7 @@ def rank_test_rows(recommender: Recommender, loader: FullSortLoader) -> HeldOut:
         else:  # benchmark files hold no more than the lists
             columns["length"].append(interaction[model.ITEM_SEQ_LEN])
         if has_interests(model):
-            columns["intensity"].append(intensities(model, interaction[model.ITEM_SEQ].to(recommender.device)))
+            columns["intensity"].append(intensities(model, interaction.to(recommender.device)))
     return HeldOut(
         loader, **{name: torch.cat(parts).cpu().numpy() if parts else None for name, parts in columns.items()}
     )

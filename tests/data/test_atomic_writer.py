@@ -127,7 +127,7 @@ def test_a_data_set_that_is_there_is_replaced_only_if_asked_and_only_by_a_whole_
     (inter,) = write_atomic_files(path, "user", "item", "time", output=tmp_path).files
     before = inter.read_text()
     write_csv(path, [("v", "i", 1)])
-    with pytest.raises(DataError, match="is there already; give --overwrite"):
+    with pytest.raises(DataError, match="exists and is not empty; give --overwrite"):
         write_atomic_files(path, "user", "item", "time", output=tmp_path)
     assert inter.read_text() == before
     write_csv(path, [("v", "i", 1), ("v", "", 1)])

@@ -11,7 +11,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 
 from recbole_sigma.config import Config
-from recbole_sigma.data import create_dataset
+from recbole_sigma.data import DescribedDataset, create_dataset, describe
 from recbole_sigma.data.dataset import OrderedDataset
 from recbole_sigma.errors import DataError
 
@@ -141,6 +141,52 @@ def test_the_interaction_matrix_of_training_has_all_but_the_held_out_items(confi
         for item in items[:-2]:
             expected[train.token2id("user_id", user), train.token2id("item_id", item)] += 1
     np.testing.assert_array_equal(matrix, expected)
+
+
+def num_training_items(count, split):
+    """Of a user with ``count`` interactions; the first two always stay in training, and single ones are no sequence."""
+    if count < 2:
+        return 0
+    return count - min({"valid_and_test": 2, "valid_only": 1, "test_only": 1}[split], count - 2)
+
+
+@pytest.mark.parametrize("split", ["valid_and_test", "valid_only", "test_only"])
+@pytest.mark.parametrize("max_length", [1, 50])
+def test_training_sequences_are_whole_and_have_no_held_out_items(config_for, split, max_length):
+    rows = random_rows(users=40, shortest=1, longest=7)
+    train = create_dataset(
+        config_for("SIGMA", rows, MAX_ITEM_LIST_LENGTH=max_length, eval_args={"split": {"LS": split}})
+    ).build()[0]
+    items, lengths = train.training_sequences()
+    found = [tokens(train, "item_id", part) for part in items.split(lengths.tolist())]
+    by_user = sequences(rows)
+    kept = {user: own[: num_training_items(len(own), split)] for user, own in by_user.items()}
+    order = [user for user in train.field2id_token["user_id"][1:].tolist() if kept[user]]
+    assert found == [kept[user] for user in order]
+    assert {len(own) for own in by_user.values()} == set(range(1, 8))
+    counts = train.inter_matrix("csr").toarray().sum(0)
+    assert torch.equal(items.bincount(minlength=train.item_num), torch.from_numpy(counts).long())
+
+
+@pytest.mark.parametrize("split", [{"RS": [0.7, 0.1, 0.2]}, *SPLITS[3:]])
+@pytest.mark.parametrize("group_by", ["user", "none"])
+def test_training_sequences_end_where_other_splits_do(config_for, split, group_by):
+    rows = random_rows()
+    parts = create_dataset(config_for("SIGMA", rows, eval_args={"split": split, "group_by": group_by})).build()
+    items, lengths = parts[0].training_sequences()
+    ids = [parts[0].inter_feat["user_id"].unique().tolist(), items.split(lengths.tolist())]
+    for user, own in zip(sorted(ids[0]), ids[1]):
+        held_out = sum(int((part.inter_feat["user_id"] == user).sum()) for part in parts[1:])
+        (token,) = tokens(parts[0], "user_id", user)
+        expected = sequences(rows)[token]
+        assert tokens(parts[0], "item_id", own) == expected[: len(expected) - held_out]
+
+
+def test_a_data_set_without_files_has_no_training_sequences(config_for):
+    config = config_for("SIGMA", random_rows())
+    dataset = create_dataset(config)
+    empty = DescribedDataset(config, describe(dataset, dataset.build()[0]))
+    assert [part.tolist() for part in empty.training_sequences()] == [[], []]
 
 
 @pytest.mark.parametrize("model", MODELS)

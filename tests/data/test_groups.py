@@ -1,10 +1,12 @@
-"""Groups and splits against RecBole's own loops."""
+"""Groups and splits, compared with RecBole's own loops."""
 
 import logging
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
 
@@ -12,9 +14,9 @@ from recbole_sigma.data.dataset import OrderedDataset, SequenceDataset
 from recbole_sigma.data.groups import group_rows, leave_out_counts, sort_rows
 
 
-def random_key(seed):
-    generator = np.random.default_rng(seed)
-    return generator.integers(0, generator.integers(1, 40), generator.integers(1, 200))
+KEYS = st.lists(st.integers(0, 12), min_size=1, max_size=60).map(lambda key: np.array(key, dtype=np.int64))
+MODES = ["valid_and_test", "valid_only", "test_only"]
+RATIOS = [[8, 1, 1], [0.6, 0.2, 0.2], [0.5, 0.0, 0.5], [1, 1]]
 
 
 def dataset_of(kind, key, order="RO"):
@@ -32,9 +34,8 @@ def rows_of(parts):
     return [part.inter_feat["row"].tolist() for part in parts]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_groups_are_those_of_recbole(seed):
-    key = random_key(seed)
+@given(KEYS)
+def test_groups_are_those_of_recbole(key):
     expected = Dataset._grouped_index(None, key)
     assert [rows.tolist() for rows in group_rows(key)] == list(expected)
 
@@ -47,33 +48,26 @@ def test_rows_are_sorted_and_equal_ones_keep_their_order(highest):
     np.testing.assert_array_equal(count, np.bincount(key, minlength=highest))
 
 
-@pytest.mark.parametrize("mode", ["valid_and_test", "valid_only", "test_only"])
-@pytest.mark.parametrize("kinds", [(OrderedDataset, Dataset), (SequenceDataset, SequentialDataset)])
-def test_leave_one_out_is_that_of_recbole(mode, kinds):
-    for seed in range(10):
-        own, stock = (rows_of(dataset_of(kind, random_key(seed)).leave_one_out("user_id", mode)) for kind in kinds)
+@given(KEYS, st.sampled_from(MODES))
+def test_leave_one_out_is_that_of_recbole(key, mode):
+    for kinds in [(OrderedDataset, Dataset), (SequenceDataset, SequentialDataset)]:
+        own, stock = (rows_of(dataset_of(kind, key).leave_one_out("user_id", mode)) for kind in kinds)
         assert own == stock
 
 
-def test_in_time_order_a_users_first_row_is_never_held_out():
-    for seed in range(10):
-        key = random_key(seed)
-        found = rows_of(dataset_of(OrderedDataset, key, order="TO").leave_one_out("user_id", "valid_and_test"))
-        groups = list(Dataset._grouped_index(None, key))
-        expected = Dataset._split_index_by_leave_one_out(None, [rows[1:] for rows in groups if rows[1:]], 2)
-        expected[0] += [rows[0] for rows in groups]
-        assert found == expected
+@given(KEYS)
+def test_the_first_row_of_a_user_is_never_held_out_in_time_order(key):
+    found = rows_of(dataset_of(OrderedDataset, key, order="TO").leave_one_out("user_id", "valid_and_test"))
+    groups = list(Dataset._grouped_index(None, key))
+    expected = Dataset._split_index_by_leave_one_out(None, [rows[1:] for rows in groups if rows[1:]], 2)
+    expected[0] += [rows[0] for rows in groups]
+    assert found == expected
 
 
-@pytest.mark.parametrize("ratios", [[8, 1, 1], [0.6, 0.2, 0.2], [0.5, 0.0, 0.5], [1, 1]])
-@pytest.mark.parametrize("group_by", ["user_id", None])
-def test_splits_by_ratio_are_those_of_recbole(ratios, group_by):
-    for seed in range(10):
-        own, stock = (
-            rows_of(dataset_of(kind, random_key(seed)).split_by_ratio(ratios, group_by))
-            for kind in (OrderedDataset, Dataset)
-        )
-        assert own == stock
+@given(KEYS, st.sampled_from(RATIOS), st.sampled_from(["user_id", None]))
+def test_splits_by_ratio_are_those_of_recbole(key, ratios, group_by):
+    own, stock = (rows_of(dataset_of(kind, key).split_by_ratio(ratios, group_by)) for kind in (OrderedDataset, Dataset))
+    assert own == stock
 
 
 def test_a_group_keeps_its_first_row_in_training():

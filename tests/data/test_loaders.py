@@ -6,7 +6,7 @@ import torch
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, create_loaders
-from recbole_sigma.errors import ConfigError
+from recbole_sigma.errors import ConfigError, DataError
 from tests.data.test_dataset import random_rows, sequences, tokens
 
 
@@ -78,6 +78,80 @@ def test_batches_hold_no_padding_and_only_indices_beside_the_items(config_for):
     assert len(train) == 6
     assert [len(batch.packing.lengths) for batch in train] == [7] * 5 + [5]
     assert all((batch.items > 0).all() and (batch.target > 0).all() for batch in train)
+
+
+def cut_loader(config_for, rows, **settings):
+    dataset, (train, _, _) = loaders(config_for("SIGMA", rows, train_targets="cut", **settings))
+    return dataset, train
+
+
+def cuts(dataset, batches):
+    """History and target of every sequence, in tokens, in the order of the batches."""
+    found = []
+    for batch in batches:
+        ends = batch.packing.lengths.cumsum(0)
+        assert torch.equal(batch.at_target, ends - 1) and len(batch.items) == ends[-1]
+        items = np.split(dataset.field2id_token["item_id"][batch.items.numpy()], ends[:-1])
+        found += [(tuple(own), target) for own, target in zip(items, tokens(dataset, "item_id", batch.target))]
+    return found
+
+
+@pytest.mark.parametrize("least, max_length", [(1, 50), (1, 2), (4, 3), (3, 50)])
+def test_a_cut_is_uniform_over_the_positions_with_enough_items_before_them(config_for, least, max_length):
+    rows = random_rows(users=10, items=10**6, shortest=5, longest=10)  # no item twice, so that one tells where it was
+    dataset, train = cut_loader(
+        config_for, rows, min_history=least, MAX_ITEM_LIST_LENGTH=max_length, train_batch_size=4
+    )
+    expected = {}  # by history and target: how probable they are
+    for items in sequences(rows).values():
+        items = items[:-2]
+        positions = range(least, len(items))
+        for cut in positions:
+            expected[tuple(items[max(0, cut - max_length) : cut]), items[cut]] = 1 / len(positions)
+    num_sequences = sum(len(items) - 2 > least for items in sequences(rows).values())
+    epochs = 400
+    counts = dict.fromkeys(expected, 0)
+    for _ in range(epochs):
+        found = cuts(dataset, train)
+        assert len({target for _, target in found}) == len(found) == num_sequences
+        for one in found:
+            counts[one] += 1
+    for one, probability in expected.items():
+        deviation = (epochs * probability * (1 - probability)) ** 0.5
+        assert abs(counts[one] - epochs * probability) <= 4 * deviation
+    assert len(train) == -(-num_sequences // 4) and train.targets_per_batch * len(train) == num_sequences
+
+
+def test_sequences_too_short_for_a_cut_are_left_out_and_counted(config_for, caplog):
+    rows = [(f"u{length}", f"i{length}-{number}", number) for length in range(3, 9) for number in range(length)]
+    with caplog.at_level("INFO"):
+        dataset, train = cut_loader(config_for, rows, min_history=3)
+    assert sorted(target for _, target in cuts(dataset, train))[0].startswith("i6")
+    assert sum(len(batch.target) for batch in train) == 3
+    assert "train_targets: cut leaves out 3 of 6 training sequences" in caplog.text
+    with pytest.raises(
+        DataError, match="no training sequence of 'toy' has an item after its first 6; expected a smaller"
+    ):
+        cut_loader(config_for, rows, min_history=6)
+
+
+@pytest.mark.parametrize("settings", [{"train_batch_size": 3}, {"train_batch_tokens": 20}])
+def test_an_epoch_of_cuts_is_drawn_again_from_the_state_at_its_beginning(config_for, settings):
+    dataset, train = cut_loader(config_for, random_rows(users=200), **settings)
+    _, other = cut_loader(config_for, random_rows(users=200), **settings)
+    epochs = []
+    for _ in range(3):
+        state = train.generator.get_state()
+        batches = list(train)
+        train.generator.set_state(state)
+        assert cuts(dataset, train.batches(2)) == cuts(dataset, batches[2:])
+        assert cuts(dataset, batches) == cuts(dataset, other)
+        assert len(batches) == pytest.approx(len(train), rel=0.1)
+        assert train.targets_per_batch == pytest.approx(200 / len(train))
+        if "train_batch_tokens" in settings:
+            assert all(len(one.items) <= 20 or len(one.packing.lengths) == 1 for one in batches)
+        epochs.append(cuts(dataset, batches))
+    assert epochs[0] != epochs[1] != epochs[2]
 
 
 def seen(history, num_rows):

@@ -1,10 +1,12 @@
-"""Tokens as codes against pandas and against RecBole's own methods on strings."""
+"""Tokens as codes, compared with pandas and with RecBole's own methods on strings."""
 
 import logging
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType
 
@@ -15,11 +17,12 @@ from recbole_sigma.errors import DataError
 INTERVALS = [None, "[2,inf)", "[3,inf)", "(1,4]", "[0,2)", "[1,2];[5,inf)", "(2,2)"]
 
 
-def random_tokens(generator, prefix, count, different, missing=0.0):
-    names = np.array([f"{prefix}{number}" for number in range(different)], dtype=object)
-    tokens = names[np.minimum(generator.geometric(0.15, count), different) - 1]
-    tokens[generator.random(count) < missing] = np.nan
-    return tokens
+MISSING = st.just(None)
+
+
+def tokens(prefix="", different=12):
+    """A strategy for tokens; without a prefix they look like numbers."""
+    return st.integers(0, different - 1).map(lambda number: f"{prefix}{number}")
 
 
 def part_of_a_dataset(kind, **attributes):
@@ -29,21 +32,30 @@ def part_of_a_dataset(kind, **attributes):
     return dataset
 
 
-@pytest.mark.parametrize("rows", [3, 7, 1000])
-@pytest.mark.parametrize("line_end, last", [("\n", "\n"), ("\r\n", ""), ("\n", "\n\n\n")])
-def test_columns_are_what_pandas_reads(tmp_path, monkeypatch, rows, line_end, last):
-    monkeypatch.setattr(token_codes, "ROWS", rows)
-    generator = np.random.default_rng(rows)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("token_codes")
+
+
+@given(
+    st.lists(st.tuples(tokens("u") | MISSING, st.none() | st.floats(-9, 9), tokens() | MISSING), min_size=1),
+    st.sampled_from([1, 3, 7, 1000]),
+    st.sampled_from([("\n", "\n"), ("\r\n", ""), ("\n", "\n\n\n")]),
+)
+def test_columns_are_what_pandas_reads(folder, rows, block, line_ends):
+    """In blocks of any size, with empty lines at the end, and tokens that are missing: empty, or NA."""
+    line_end, last = line_ends
     table = [["user_id:token", "x:float", "words:token_seq", "item_id:token"]]
-    for user, item in zip(random_tokens(generator, "u", 50, 9, 0.1), random_tokens(generator, "", 50, 20, 0.1)):
-        table.append(["" if pd.isna(user) else user, repr(generator.normal()), "a b", "NA" if pd.isna(item) else item])
-    table[20][1] = ""
-    path = tmp_path / "toy.inter"
+    table += [[user or "", "" if x is None else repr(x), "a b", item or "NA"] for user, x, item in rows]
+    path = folder / "toy.inter"
     path.write_bytes((line_end.join("\t".join(row) for row in table) + last).encode())
     settings = {"delimiter": "\t", "usecols": table[0][:2] + table[0][3:], "engine": "c"}
     settings["dtype"] = {name: float if name == "x:float" else str for name in settings["usecols"]}
-    frame, expected = token_codes.read_columns(pd.read_csv, path, **settings), pd.read_csv(path, **settings)
-    assert list(frame) == list(expected) and len(frame) == 50 and frame.index.equals(expected.index)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_codes, "ROWS", block)
+        frame = token_codes.read_columns(pd.read_csv, path, **settings)
+    expected = pd.read_csv(path, **settings)
+    assert list(frame) == list(expected) and len(frame) == len(rows) and frame.index.equals(expected.index)
     np.testing.assert_array_equal(frame["x:float"], expected["x:float"])
     for name in ("user_id:token", "item_id:token"):
         assert token_codes.is_categorical(frame[name])
@@ -58,21 +70,26 @@ def test_a_file_without_rows_has_columns(tmp_path):
     assert list(frame) == list(dtype) and frame.empty
 
 
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("categories", ["all", "some", "none"])
-def test_ids_and_tokens_are_those_of_recbole(seed, categories):
-    """Of columns of one or several files that share their ids, as those of users, or of items and their aliases."""
-    generator = np.random.default_rng(seed)
+@given(
+    st.tuples(
+        st.lists(tokens("t"), min_size=1),
+        st.lists(tokens("t") | MISSING, min_size=1),
+        st.lists(tokens(), min_size=1),
+        st.lists(MISSING, min_size=1),
+    ),
+    st.integers(1, 4),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+)
+def test_ids_and_tokens_are_those_of_recbole(columns, count, categorical):
+    """For columns of one or several files that share their ids, as those of users, or of items and their aliases."""
     own, stock = (part_of_a_dataset(kind, field2id_token={}, field2token_id={}) for kind in (OrderedDataset, Dataset))
-    tokens = [
-        random_tokens(generator, prefix, int(generator.integers(1, 60)), 15, missing)
-        for prefix, missing in [("t", 0), ("t", 0.2), ("", 0), ("t", 1.0)][: generator.integers(1, 5)]
+    columns, fields = columns[:count], ["a", "a", "b", "c"][:count]
+    expected = [
+        pd.DataFrame({field: pd.Series(column, dtype=object).fillna(np.nan)}) for field, column in zip(fields, columns)
     ]
-    fields = ["a", "a", "b", "c"][: len(tokens)]
-    expected = [pd.DataFrame({field: pd.Series(column, dtype=object)}) for field, column in zip(fields, tokens)]
     found = [frame.copy() for frame in expected]
-    for number, (frame, field) in enumerate(zip(found, fields)):
-        if categories == "all" or categories == "some" and number % 2:
+    for frame, field, is_categorical in zip(found, fields, categorical):
+        if is_categorical:
             frame[field] = frame[field].astype("category")
     for dataset, frames in [(own, found), (stock, expected)]:
         dataset._remap([(frame, field, FeatureType.TOKEN) for frame, field in zip(frames, fields)])
@@ -84,38 +101,30 @@ def test_ids_and_tokens_are_those_of_recbole(seed, categories):
         assert own.field2token_id[field] == stock.field2token_id[field]
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_the_rows_left_by_intervals_of_counts_are_those_of_recbole(seed):
-    generator = np.random.default_rng(seed)
-    count = int(generator.integers(1, 120))
-    inter = pd.DataFrame(
-        {
-            "user_id": random_tokens(generator, "u", count, int(generator.integers(2, 30))),
-            "item_id": random_tokens(generator, "i", count, int(generator.integers(2, 30))),
-            "row": np.arange(count),
-        },
-        index=np.sort(generator.choice(1000, count, replace=False)),
-    )
-    features = {
-        field: pd.DataFrame({field: generator.permutation([f"{field[0]}{n}" for n in range(35)])[:25]}, dtype=object)
-        for field in ("user_id", "item_id")
-        if generator.random() < 0.5
-    }
-    config = {f"{kind}_inter_num_interval": INTERVALS[generator.integers(len(INTERVALS))] for kind in ("user", "item")}
+@given(
+    st.lists(st.tuples(tokens("u"), tokens("i")), min_size=1, max_size=80),
+    st.lists(tokens("u", 15), unique=True) | st.none(),
+    st.lists(tokens("i", 15), unique=True) | st.none(),
+    st.sampled_from(INTERVALS),
+    st.sampled_from(INTERVALS),
+)
+def test_the_rows_left_by_intervals_of_counts_are_those_of_recbole(rows, users, items, of_users, of_items):
+    count = len(rows)
+    inter = pd.DataFrame(rows, columns=["user_id", "item_id"], index=3 * np.arange(count))
+    inter["row"] = np.arange(count)
+    config = {"user_inter_num_interval": of_users, "item_inter_num_interval": of_items}
     results = []
     for kind, dtype in [(OrderedDataset, "category"), (OrderedDataset, object), (Dataset, object)]:
-        frames = [inter, features.get("user_id"), features.get("item_id")]
-        frames = [frame if frame is None else frame.copy() for frame in frames]
-        for frame in frames:
-            for field in [] if frame is None else {"user_id", "item_id"} & set(frame):
-                frame[field] = frame[field].astype(dtype)
+        frames = [inter.astype({"user_id": dtype, "item_id": dtype})]
+        for field, features in [("user_id", users), ("item_id", items)]:
+            frames.append(None if features is None else pd.DataFrame({field: features}, dtype=object).astype(dtype))
         dataset = part_of_a_dataset(
             kind, config=config, uid_field="user_id", iid_field="item_id", dataset_name="toy", inter_feat=frames[0]
         )
         dataset.user_feat, dataset.item_feat = frames[1:]
         try:
             dataset._filter_by_inter_num()
-        except DataError:  # that nothing is left
+        except DataError:  # no row is left
             assert kind is OrderedDataset and dataset.inter_feat.empty
         left = [dataset.inter_feat["row"].tolist()]
         for field, feat in [("user_id", dataset.user_feat), ("item_id", dataset.item_feat)]:

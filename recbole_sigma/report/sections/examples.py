@@ -156,8 +156,8 @@ def _article(
         f'<div><h4>Recommended</h4><ol class="titles">{recommended}</ol></div>',
     ]
     if category is not None:
-        tokens = catalog.tokens[example.history].tolist()
-        read = recommender.interests(tokens, NEAREST)
+        interaction, *_ = held_out.loader.collate_fn([example.row])
+        read = recommender.interests_of_row(interaction, NEAREST)
         columns.insert(1, f"<div><h4>Interests</h4>{''.join(_interest(recommender, one) for one in read)}</div>")
     return (
         f'<article class="example"><h3>{escape(example.why)}</h3>{paragraph(facts)}'
