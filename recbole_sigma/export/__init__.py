@@ -1,4 +1,4 @@
-"""Trained models as files that run without the plugin."""
+"""Trained models as files that can be used without this package."""
 
 from recbole_sigma.export.exporting import FORMATS, Export, export_checkpoint
 from recbole_sigma.export.weights import load_weights

@@ -249,7 +249,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(source, format, modul
 def test_what_cannot_be_is_refused(source, tmp_path):
     with pytest.raises(RequestError, match="format is 'tflite'; expected one of onnx, torch, safetensors"):
         export_checkpoint(source, "tflite")
-    with pytest.raises(RequestError, match="safetensors hold weights"):
+    with pytest.raises(RequestError, match="safetensors contain weights and no program"):
         export_checkpoint(source, "safetensors", scores=True)
     with pytest.raises(RequestError, match="is a file; expected a folder"):
         export_checkpoint(source, "safetensors", source)
