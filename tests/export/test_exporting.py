@@ -259,7 +259,7 @@ def test_what_cannot_be_is_refused(source, tmp_path):
 
 @pytest.mark.parametrize("format", ["torch", "safetensors"])
 def test_a_model_of_the_users_is_exported_with_its_class(train_toy, format, tmp_path):
-    path = train_toy(ToyInterests, num_interests=3, normalize_items=False)
+    path = train_toy(ToyInterests, num_interests=3)
     with pytest.raises(CheckpointError, match="is of ToyInterests, .* expected its class as well"):
         export_checkpoint(path, format, tmp_path / "out")
     result = export_checkpoint(path, format, tmp_path / "out", model_class=ToyInterests)

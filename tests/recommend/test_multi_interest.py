@@ -16,7 +16,7 @@ HISTORY = ["i1", "i2", "i30", "new", "i2"]
 
 @pytest.fixture(scope="module")
 def checkpoint(train_toy):
-    return train_toy(ToyInterests, num_interests=3, normalize_items=False, initializer_range=0.5)
+    return train_toy(ToyInterests, num_interests=3, initializer_range=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def sasrec(train):
 
 @pytest.fixture(scope="package")
 def toy(train):
-    return train(ToyInterests, hidden_size=8, num_interests=3, normalize_items=False, initializer_range=0.5)
+    return train(ToyInterests, hidden_size=8, num_interests=3, initializer_range=0.5)
 
 
 @pytest.fixture(scope="package")
