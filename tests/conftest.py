@@ -1,4 +1,5 @@
 import os
+from functools import cache
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors, and often a busy machine; before torch is imported
 
@@ -40,17 +41,40 @@ def toy_path(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(toy_path, tmp_path_factory):
-    """Path of a checkpoint of SIGMA on the toy data, which has titles."""
-    folder = tmp_path_factory.mktemp("trained")
+def titled_toy_path(toy_path, tmp_path_factory):
+    """Folder with the toy data and a title for each item, such as "The 7th" for i7."""
+    folder = tmp_path_factory.mktemp("titled_toy")
     (folder / "toy").mkdir()
     (folder / "toy" / "toy.inter").write_text((toy_path / "toy" / "toy.inter").read_text())
     rows = "".join(f"i{item}\tThe {item}th\n" for item in range(40))
     (folder / "toy" / "toy.item").write_text("item_id:token\tname:token_seq\n" + rows)
-    from recbole_sigma import run_recbole_sigma  # here: most tests do not need it
+    return folder
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        settings = {"data_path": str(folder), "title_field": "name", "topk": [5], "valid_metric": "Recall@5"}
-        settings.update(hidden_size=8, inner_size=8, MAX_ITEM_LIST_LENGTH=10, epochs=2, state="error")
-        return folder / run_recbole_sigma("SIGMA", "toy", config_dict=settings)["checkpoint"]
+
+@pytest.fixture(scope="session")
+def train_toy(titled_toy_path):
+    """Trains a small model for an epoch on the toy data with titles and returns the path of its checkpoint.
+
+    The same model and settings are trained once.
+    """
+
+    @cache
+    def train(model, **settings):
+        from recbole_sigma import run_recbole_sigma  # here: most tests do not need it
+        from recbole_sigma.model import MODELS
+
+        rules = getattr(MODELS.get(model, model), "rules", {})  # RecBole's models have none
+        settings = {**{name: 8 for name in ("hidden_size", "inner_size") if name in rules}, **settings}
+        common = {"data_path": str(titled_toy_path), "title_field": "name", "topk": [5], "valid_metric": "Recall@5"}
+        common.update(MAX_ITEM_LIST_LENGTH=10, epochs=1, state="error")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(titled_toy_path)
+            return titled_toy_path / run_recbole_sigma(model, "toy", config_dict={**common, **settings})["checkpoint"]
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained(train_toy):
+    """Path of a checkpoint of SIGMA on the toy data, which has titles."""
+    return train_toy("SIGMA", epochs=2)

@@ -1,6 +1,6 @@
-"""Show the interests of a user, the recommendations, and the interest that scores each of them highest.
+"""Show the interests of a user, the recommendations, and the interest that is closest to each of them.
 
-It needs nothing but the checkpoint of a run:
+It needs a checkpoint of a model with several vectors per user:
 
   recbole-sigma explain --checkpoint saved --history "B001 B002"
   recbole-sigma explain --checkpoint saved"""
@@ -18,7 +18,7 @@ BAR = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recommendation(parser)
-    add_history(parser, "; without it the categories of items are shown")
+    add_history(parser, "; without it, show the categories of items that the model learnt")
     parser.add_argument(
         "--nearest", type=int, default=5, metavar="N", help="items of each interest or category (default: %(default)s)"
     )
@@ -39,10 +39,10 @@ def _show_categories(recommender, typical: int) -> None:
     for category in recommender.categories(typical):
         print(
             f"category {category.number}: {category.size:,} items, {category.interactions:,} interactions; "
-            "most like it are"
+            "the most similar items:"
         )
-        for token, similarity in zip(category.typical, category.similarity):
-            print(f"  {similarity:6.3f}  {_name(recommender, token)}")
+        for name, similarity in zip(recommender.catalog.names(category.typical), category.similarity):
+            print(f"  {similarity:6.3f}  {name}")
 
 
 def _show_interests(recommender, options: argparse.Namespace) -> None:
@@ -55,14 +55,10 @@ def _show_interests(recommender, options: argparse.Namespace) -> None:
         spread = "" if interest.spread is None else f"  spread {interest.spread:.3f}"
         print(f"interest {interest.category}  {interest.intensity:6.1%}  {bar.ljust(BAR)}{spread}".rstrip())
         print(f"  of the history: {_names(recommender, interest.items)}")
-        print(f"  would like:     {_names(recommender, interest.nearest)}")
+        print(f"  nearest items:  {_names(recommender, interest.nearest)}")
     print()
     print_recommendation(recommender, history, explanation.recommendation, explanation.closest_interest)
 
 
 def _names(recommender, tokens: list[str]) -> str:
-    return "; ".join(_name(recommender, token) for token in tokens) or "nothing"
-
-
-def _name(recommender, token: str) -> str:
-    return recommender.catalog.name(recommender.catalog.ids([token])[0])
+    return "; ".join(recommender.catalog.names(tokens)) or "nothing"

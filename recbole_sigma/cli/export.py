@@ -1,4 +1,4 @@
-"""Write the sequential model of a checkpoint as a file that runs without the plugin, and its items beside it."""
+"""Write the sequential model of a checkpoint, and its items, as files that can be used without this package."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from recbole_sigma.cli.garbage import without_garbage_collection
 from recbole_sigma.export.names import FORMATS
 
 EPILOG = """\
-onnx         model.onnx for onnxruntime, and items.npy and items.json
-torch        model.pt2 for torch.export.load, and the same
+onnx         model.onnx for ONNX Runtime, with items.npy and items.json
+torch        model.pt2 for torch.export.load, with items.npy and items.json
 safetensors  weights, settings and catalog, for recbole_sigma.export.load_weights
-A README.md in the folder says how to call the model. onnx and safetensors need the extra of that name."""
+A README.md in the folder says how to use the model. onnx and safetensors need the extras of the same names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add_checkpoint(parser)
     parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument("--output", metavar="FOLDER", help="default: the checkpoint without its ending, and the format")
-    parser.add_argument("--scores", action="store_true", help="scores of all items in place of user vectors")
+    parser.add_argument("--output", metavar="FOLDER", help="default: name of the checkpoint and format")
+    parser.add_argument("--scores", action="store_true", help="give scores of all items instead of user vectors")
     parser.add_argument("--overwrite", action="store_true", help="replace files in a folder that is not empty")
 
 

@@ -1,4 +1,4 @@
-"""Trained models as files that run without the plugin."""
+"""Trained models as files that can be used without this package."""
 
 from typing import TYPE_CHECKING
 

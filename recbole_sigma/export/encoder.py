@@ -1,4 +1,4 @@
-"""What is exported of a model: from padded histories to user vectors or to scores, as a module of its own."""
+"""The part of a model that is exported: from padded histories to user vectors or scores."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from recbole_sigma.layers.padded_packing import PaddedPacking
 from recbole_sigma.model.base import NextItemRecommender
 
 BATCHES = (1, 2, 7)
-"""Numbers of histories that an exported model is compared with."""
+"""Batch sizes for which an exported model is compared with the original."""
 
 
 class Encoder(nn.Module):
-    """A model in use: ``item_seq`` ``[B, T]``, ids padded with 0 on the right, to one tensor for each row.
+    """From ``item_seq`` ``[B, T]``, ids padded with 0 on the right, to user vectors or scores of each row.
 
     Args:
         model: sequential, in evaluation mode.
-        scores: whether scores ``[B, V]`` are wanted, in place of user vectors ``[B, K, D]``. Models that have no user
-            vectors give scores in either case.
+        scores: give scores ``[B, V]`` instead of user vectors ``[B, K, E]``. RecBole's models always give scores.
 
     Attributes:
         output: "user_vectors" or "scores".
         max_length: longest T.
-        any_length: whether T may be shorter; RecBole's models read ``max_length`` places always.
+        any_length: whether T may be shorter; RecBole's models always read ``max_length`` places.
     """
 
     def __init__(self, model, scores: bool) -> None:
@@ -46,7 +45,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def expected(self, item_seq: Tensor) -> Tensor:
-        """The same from the model as it stands, for evaluation and ``recbole_sigma.load``."""
+        """The output of the original model, as in evaluation and in ``recbole_sigma.load``."""
         rows = self._interaction(item_seq)
         if self.output == "user_vectors":
             return self.model.user_vectors(rows)
@@ -57,7 +56,7 @@ class Encoder(nn.Module):
         return Interaction({self.model.ITEM_SEQ: item_seq, self.model.ITEM_SEQ_LEN: length})
 
     def histories(self) -> Iterator[Tensor]:
-        """Random ones ``[B, T]`` of every kind, to compare with: of one item, of as many as fit, and between."""
+        """Random histories ``[B, T]`` for the comparison: from a single item to ``max_length`` items."""
         generator = torch.Generator().manual_seed(0)
         lengths = {1, (self.max_length + 1) // 2, self.max_length} if self.any_length else {self.max_length}
         for width in sorted(lengths):

@@ -1,4 +1,4 @@
-"""From a checkpoint to a folder that holds the model, its items and how to use them."""
+"""From a checkpoint to a folder with the model, its items and a README."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class Export(NamedTuple):
     """What was written.
 
     Attributes:
-        folder: with ``files``, which begin with the model.
-        difference: largest one between the file and the model, as a part of the largest value; 0 for safetensors, which
-            hold the weights themselves.
+        folder: contains ``files``.
+        files: names, the model first.
+        difference: largest difference between the program and the model, relative to the largest value; 0 for
+            safetensors, which contain the weights themselves.
     """
 
     folder: Path
@@ -40,32 +41,32 @@ def export_checkpoint(
     overwrite: bool = False,
     model_class: type | None = None,
 ) -> Export:
-    """Write the sequential model of a checkpoint as a file that runs elsewhere, and its items beside it.
+    """Write the sequential model of a checkpoint, and its items, as files that can be used without this package.
 
-    A program (onnx, torch) is compared with the model on random histories before anything is left behind.
+    A program (onnx, torch) is compared with the model on random histories before it appears in the folder.
 
     Args:
-        checkpoint: of a run of the plugin, or a folder, whose newest one is taken.
+        checkpoint: file that a run of the plugin wrote, or a folder, whose newest one is taken.
         format: "onnx" for an ONNX graph, "torch" for a program of ``torch.export``, "safetensors" for the weights,
             settings and catalog, from which ``load_weights`` makes a ``Recommender``.
-        folder: by default ``<checkpoint without its ending>-<format>``.
-        scores: give scores of all items ``[B, V]`` in place of user vectors ``[B, K, D]``; models without user vectors
-            give scores always.
-        overwrite: replace files in a folder that is not empty, and remove the others of an earlier export.
+        folder: by default ``<checkpoint without its extension>-<format>``.
+        scores: give scores of all items ``[B, V]`` instead of user vectors ``[B, K, E]``; models without user vectors
+            always give scores.
+        overwrite: replace files in a folder that is not empty, and remove the other files of an earlier export.
         model_class: of a model that is neither the plugin's nor RecBole's.
 
     Returns:
-        What was written, and how far it is from the model.
+        The files, and the largest difference between the program and the model.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged, or of a model that is not sequential.
-        MissingExtraError: a package is missing that the format needs.
-        RequestError: the format is not known, the folder is not empty, or the model cannot be exported so.
+        MissingExtraError: a package that the format needs is not installed.
+        RequestError: the format is unknown, the folder is not empty, or the model cannot be exported in this format.
     """
     if format not in FORMATS:
         raise RequestError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     if scores and format == "safetensors":
-        raise RequestError("safetensors hold weights, not what they compute; expected format onnx or torch for scores")
+        raise RequestError("safetensors contain weights and no program; expected format onnx or torch for scores")
     recommender = load(checkpoint, "cpu", model_class)
     source = Path(recommender.path)
     folder = source.with_name(f"{source.stem}-{format}") if folder is None else Path(folder)
@@ -90,7 +91,7 @@ def export_checkpoint(
 
 
 def _earlier(folder: Path) -> list[str]:
-    """Files of an export that lies in a folder: those that its README names."""
+    """The files of an export that is already in the folder, which its README names."""
     try:
         text = (folder / names.README).read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -105,7 +106,7 @@ def _write_program(recommender: Recommender, encoder: Encoder, format: str, fold
         return programs.difference(encoder, PROGRAMS[format](encoder, folder / names.MODEL[format]))
     except (RecBoleSigmaError, OSError, KeyboardInterrupt):
         raise
-    except Exception as error:  # tracing ends in dozens of kinds, which name what in the model it cannot follow
+    except Exception as error:  # tracing raises dozens of types, whose messages name what it cannot follow
         raise RequestError(
             f"{model} cannot be exported as {format}: {_reason(error)}. --format safetensors writes its weights"
         ) from error
@@ -125,7 +126,7 @@ def _require_histories_alone(encoder: Encoder, problem: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what went wrong at first."""
+    """The type and the first line of the error that caused all others."""
     while error.__cause__ is not None:
         error = error.__cause__
     first = next(iter(str(error).strip().splitlines()), "")

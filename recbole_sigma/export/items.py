@@ -1,4 +1,4 @@
-"""What has to lie beside an exported model: names and vectors of its items."""
+"""Files beside an exported model: names and vectors of its items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders as programs: traced once by ``torch.export``, and written in PyTorch's format or as ONNX."""
+"""Encoders as programs: ``torch.export`` traces them once, then they are written in PyTorch's format or as ONNX."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from recbole_sigma.export.encoder import Encoder
 from recbole_sigma.extras import require
 
 TOLERANCE = 1e-4
-"""Largest difference from the model that passes, as a part of the largest value."""
+"""Largest allowed difference from the model, relative to the largest value."""
 
 
 def write_torch(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write a program for ``torch.export.load`` and return what runs it."""
+    """Write a program for ``torch.export.load`` and return a function that runs it."""
     with _for_export():
-        program = io.BytesIO()  # written by Python: PyTorch's writer ends the process where a disk is full
+        program = io.BytesIO()  # Python writes the file: PyTorch's writer ends the process if the disk is full
         torch.export.save(_trace(encoder), program)
         path.write_bytes(program.getbuffer())
         return torch.no_grad()(torch.export.load(path).module())
 
 
 def write_onnx(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
-    """Write an ONNX graph and return what runs it on a CPU; above 2 GB the weights lie in a file beside it.
+    """Write an ONNX graph and return a function that runs it on a CPU; above 2 GB the weights get a file of their own.
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
@@ -50,7 +50,7 @@ def write_onnx(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
             dynamic_shapes=({size: dim.__name__ for size, dim in _open_sizes(encoder).items()},),
         )
     for part in (program.model, program.model.graph, *program.model.graph.all_nodes()):
-        part.metadata_props.clear()  # where in which file each node comes from, with the names of folders
+        part.metadata_props.clear()  # the source file of each node, with the names of folders
     program.save(path)
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors
@@ -59,10 +59,10 @@ def write_onnx(encoder: Encoder, path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def difference(encoder: Encoder, run: Callable[[Tensor], Tensor]) -> float:
-    """Largest difference of a written program from the model, as a part of the largest value.
+    """Largest difference between a written program and the model, relative to the largest value.
 
     Raises:
-        RequestError: it is not the model's.
+        RequestError: the program gives other shapes, or values that differ by more than ``TOLERANCE``.
     """
     largest = 0.0
     for item_seq in encoder.histories():
@@ -81,12 +81,12 @@ def _trace(encoder: Encoder) -> torch.export.ExportedProgram:
     program = torch.export.export(encoder, (example,), dynamic_shapes=(_open_sizes(encoder),), strict=False)
     for module in program.graph_module.modules():
         for node in getattr(module, "graph", torch.fx.Graph()).nodes:
-            node.meta.pop("stack_trace", None)  # has the names of folders
+            node.meta.pop("stack_trace", None)  # contains the names of folders
     return program
 
 
 def _open_sizes(encoder: Encoder) -> dict[int, Dim]:
-    """Sizes of the input that are not fixed."""
+    """Sizes of the input that are open."""
     sizes = {0: Dim("batch", min=1)}
     if encoder.any_length and encoder.max_length > 1:
         sizes[1] = Dim("length", min=1, max=encoder.max_length)
@@ -95,9 +95,9 @@ def _open_sizes(encoder: Encoder) -> dict[int, Dim]:
 
 @contextmanager
 def _for_export() -> Iterator[None]:
-    """Tracing without gradients and without messages, and attention in one form wherever it is looked at.
+    """Trace without gradients and messages, and with one implementation of attention.
 
-    Otherwise PyTorch 2.13 traces attention with another layout in memory than it converts, and stops.
+    Otherwise PyTorch 2.13 traces attention with one memory layout, converts it with another one, and fails.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -36,11 +36,11 @@ PROGRAM = (
     HEAD
     + """\
 - `{file}`: `item_seq`, int64 `[B, T]`, to `{output}`, float32 `{shape}`. A row is the ids of the last {max_length}
-  items of a user, oldest first, padded with 0 on the right; {sizes}. A row of zeros alone has no meaning.
+  items of a user, oldest first, padded with 0 on the right; {sizes}. A row of zeros has no meaning.
 {weights}{vectors}"""
     + ITEMS
     + """\
-- It was compared with the model on random histories: the largest difference is {difference:.0e} of the largest value.
+- Compared with the model on random histories, the largest difference is {difference:.0e} of the largest value.
 
 ```python
 {imports}
@@ -55,7 +55,7 @@ if history:
 {run}
 {score}else:  # no item that the model knows: the most popular ones
     scores = np.array([items["popularity"]], dtype=np.float32)
-scores[0, [0, *history]] = -np.inf  # the padding, and what the user had
+scores[0, [0, *history]] = -np.inf  # the padding, and the items of the history
 for item in np.argsort(-scores[0], kind="stable")[:10]:
     print(tokens[item], scores[0, item])
 ```
@@ -68,7 +68,7 @@ OF_WEIGHTS = (
     HEAD
     + """\
 - `{file}`: the weights, by their names in the model.
-- `{settings}`: the model and its settings; `{data}`: the arrays that belong to them.
+- `{settings}`: the model, its settings and its data set; `{data}`: the arrays that they contain.
 """
     + ITEMS
     + """
@@ -85,7 +85,7 @@ for one in load_weights("."{own_class}).recommend([{history}], k=10):
 
 
 def of_program(recommender: Recommender, encoder: Encoder, format: str, difference: float, files: Iterable[str]) -> str:
-    """Shapes, types and runnable code for a program of this format, whose files are these."""
+    """Shapes, types and runnable code for a program of this format; ``files`` are those already written."""
     vectors, shape = "", "[B, V]"
     if encoder.any_length:
         rows, size = recommender.model.item_vectors.shape
@@ -95,7 +95,7 @@ def of_program(recommender: Recommender, encoder: Encoder, format: str, differen
         )
     if encoder.output == "user_vectors":
         shape = "[B, K, D]"
-    length = f"T is 1 to {encoder.max_length}" if encoder.any_length else f"T is {encoder.max_length} always"
+    length = f"T is 1 to {encoder.max_length}" if encoder.any_length else f"T is always {encoder.max_length}"
     return PROGRAM.format(
         **_about(recommender, format),
         title=TITLES[format],
@@ -112,7 +112,7 @@ def of_program(recommender: Recommender, encoder: Encoder, format: str, differen
 
 
 def of_weights(recommender: Recommender, own_class: bool) -> str:
-    """What the files hold, and how to load them; a class of the user's own has to be given."""
+    """What the files contain, and how to load them; a model of the user's own needs its class."""
     return OF_WEIGHTS.format(
         **_about(recommender, "safetensors"),
         title="safetensors",

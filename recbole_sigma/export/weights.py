@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors: weights by name, and everything else as readable JSON and arrays."""
+"""Checkpoints as safetensors: the weights by name, and the rest as JSON and arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEIGHTS = MODEL["safetensors"]
 
 
 def write_weights(state: dict, folder: Path) -> None:
-    """Write what makes a model of a checkpoint into a folder, without the record and the results of its training.
+    """Write the parts of a checkpoint that make the model, without the history and the results of its training.
 
     Raises:
         MissingExtraError: safetensors is not installed.
@@ -35,7 +35,7 @@ def write_weights(state: dict, folder: Path) -> None:
 
 
 def read_weights(folder: str | os.PathLike) -> dict:
-    """What ``write_weights`` wrote, on the CPU.
+    """Read what ``write_weights`` wrote, on the CPU.
 
     Raises:
         CheckpointError: a file is missing, damaged, or of another version.
@@ -56,10 +56,10 @@ def read_weights(folder: str | os.PathLike) -> dict:
 
 
 def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
-    """As ``recbole_sigma.load``, from a folder that was exported as safetensors.
+    """Like ``recbole_sigma.load``, from a folder with an export as safetensors.
 
     Args:
-        folder: with the files of the export.
+        folder: contains the files of the export.
         device, model_class: as for ``recbole_sigma.load``.
 
     Returns:
@@ -75,7 +75,7 @@ def load_weights(folder: str | os.PathLike, device: str = "auto", model_class: t
 
 
 def _without_tensors(value, path: str, tensors: dict[str, Tensor]):
-    """Plain data with the names of tensors in their places, which are put into ``tensors``."""
+    """Plain data in which each tensor is replaced by its name; the tensors are put into ``tensors``."""
     if isinstance(value, Tensor):
         tensors[path] = value.contiguous().clone()
         return {"__tensor__": path}

@@ -41,6 +41,10 @@ class Catalog:
     def has_titles(self) -> bool:
         return bool(self.titles.astype(bool).any())
 
+    def names(self, tokens: Iterable[str]) -> list[str]:
+        """Token and title of items by their tokens."""
+        return [self.name(id_) for id_ in self.ids(tokens)]
+
     def name(self, id_: int) -> str:
         """Token and title of an item."""
         token, title = self.tokens[id_], self.titles[id_]

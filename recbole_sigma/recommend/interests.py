@@ -87,7 +87,7 @@ def require_categories(model) -> None:
     if not learns_categories(model):
         raise RequestError(
             f"{type(model).__name__} learns no categories of items; expected a checkpoint of "
-            f"{_names('category_similarity')}"
+            f"{_names('category_similarity')}, or a history whose interests it explains (--history)"
         )
 
 

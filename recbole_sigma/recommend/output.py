@@ -13,18 +13,18 @@ import pandas as pd
 from recbole_sigma.data.tables import Columns
 from recbole_sigma.errors import RequestError
 from recbole_sigma.extras import require
-from recbole_sigma.safe_write import replace_file
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.recommender import Batch, Recommendation, Recommender
+from recbole_sigma.safe_write import replace_file
 
 OWN_COLUMNS = ("rank", "score", "by_popularity", "title")
-"""Of the output, beside those of users and items."""
+"""Columns of the output besides those of users and items."""
 
 
 def as_table(batch: Batch, catalog: Catalog, columns: Columns) -> pd.DataFrame:
-    """A row for each item recommended: user, rank from 1, item, score, title, and whether it is by popularity.
+    """A row for each recommended item: user, rank from 1, item, score, whether it is by popularity, and title.
 
-    There is no column of titles if no item has one.
+    The column of titles is left out if no item has one.
     """
     num_users, k = batch.items.shape
     table = pd.DataFrame(
@@ -45,14 +45,14 @@ def as_table(batch: Batch, catalog: Catalog, columns: Columns) -> pd.DataFrame:
 def recommendations_written(
     path: str | os.PathLike | None, catalog: Catalog, columns: Columns
 ) -> Iterator[Callable[[Batch], None]]:
-    """A function that writes batches to a file, which is there when all of them are, or to the standard output.
+    """A function that writes batches to a file or to the standard output; the file appears when it is complete.
 
     Args:
         path: ends in .csv or .parquet; None for CSV on the standard output.
 
     Raises:
-        RequestError: another name.
-        MissingExtraError: Parquet without pyarrow.
+        RequestError: the path ends differently, or a column of the input has the name of a column of the output.
+        MissingExtraError: the path ends in .parquet and pyarrow is not installed.
     """
     kind = os.path.splitext(path)[1].lower() if path is not None else ".csv"
     if kind not in (".csv", ".parquet"):
@@ -61,7 +61,7 @@ def recommendations_written(
         if name in OWN_COLUMNS:
             raise RequestError(
                 f"column {name!r} of the input has the name of one of the output ({', '.join(OWN_COLUMNS)}); expected "
-                "another one: rename it"
+                "a different name: rename the column"
             )
     with ExitStack() as stack:
         target = sys.stdout if path is None else stack.enter_context(replace_file(path))
@@ -105,25 +105,28 @@ def _parquet_writer(target) -> Iterator[Callable[[pd.DataFrame], None]]:
 
 
 def print_recommendation(
-    recommender: Recommender, history: list[str], one: Recommendation, behind: list[int] | None = None
+    recommender: Recommender, history: list[str], one: Recommendation, closest_interest: list[int] | None = None
 ) -> None:
-    """A table for people, and what happened to the history.
+    """Print a table to read, and what was skipped.
 
     Args:
-        behind: category of the interest behind each item.
+        history: item tokens that the recommendation is for.
+        closest_interest: for each recommended item, the number of the interest that scores it highest.
     """
     catalog = recommender.catalog
     ids = catalog.ids(one.items)
     width = max((len(token) for token in one.items), default=0)
     for rank, (id_, token, score) in enumerate(zip(ids, one.items, one.scores), 1):
         value = f"{score:,.0f}" if one.by_popularity else f"{score:.4f}"
-        why = "" if behind is None else f"  interest {behind[rank - 1]}"
-        print(f"{rank:3d}  {token.ljust(width)}  {value:>10}{why}  {catalog.titles[id_]}".rstrip())
+        closest = "" if closest_interest is None else f"  closest interest {closest_interest[rank - 1]}"
+        print(f"{rank:3d}  {token.ljust(width)}  {value:>10}{closest}  {catalog.titles[id_]}".rstrip())
     if one.unknown:
         unknown = [token for token, id_ in zip(history, catalog.ids(history)) if not id_]
         hint = " (items are separated by spaces)" if any("," in token for token in unknown) else ""
         print(f"skipped, not known to the model: {' '.join(unknown)}{hint}", file=sys.stderr)
     if one.by_popularity:
         print(
-            "no item of the history is known to the model: the most popular items, with their counts", file=sys.stderr
+            "the model knows no item of the history: these are the most popular items, with their numbers of "
+            "interactions",
+            file=sys.stderr,
         )

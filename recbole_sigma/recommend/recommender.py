@@ -215,10 +215,6 @@ class Recommender:
         """
         return self._interests(self._read(self._history(history, user, times)), nearest)
 
-    def interests_of_row(self, row: Interaction, nearest: int = 5) -> list[Interest]:
-        """As ``interests``, after the history of a single evaluation row."""
-        return self._interests(interests_of_row(self.model, row.to(self.device)), nearest)
-
     def _history(self, history, user, times) -> Histories:
         return self._histories([history], None if user is None else [user], None if times is None else [times])
 

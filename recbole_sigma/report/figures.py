@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from html import escape
 
 from recbole_sigma.report.palette import NEUTRAL
 
@@ -19,11 +21,17 @@ def layout(x_title: str, y_title: str, height: int = 320, **more) -> dict:
     return {"height": height, "margin": MARGIN, "showlegend": False, **axes, **more}
 
 
+def hover_lines(*lines: str) -> str:
+    """Text of a hover label, of which Plotly reads ``<br>`` and some other tags."""
+    return "<br>".join(escape(part, quote=False) for line in lines for part in textwrap.wrap(line, 60) or [""])
+
+
 def lines(
     series: Sequence[tuple[str, Sequence[float], Sequence[float | None], str, str]],
     x_title: str,
     y_title: str,
     mark: tuple[float, str] | None = None,
+    height: int = 320,
 ) -> dict:
     """Lines of a name, x, y, colour and dash each, and a vertical line with a text at ``mark``."""
     data = [
@@ -68,7 +76,7 @@ def lines(
                 "showarrow": False,
             }
         ]
-    return {"data": data, "layout": layout(x_title, y_title, **more)}
+    return {"data": data, "layout": layout(x_title, y_title, height, **more)}
 
 
 def points_with_errors(

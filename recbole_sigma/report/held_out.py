@@ -1,4 +1,4 @@
-"""The test rows as evaluation saw them, and where the model ranked what came next."""
+"""The test rows as in evaluation, and the rank of the item that came next."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class HeldOut(NamedTuple):
     """The ``R`` rows of the test: a user, a history, and the item that came next.
 
     Attributes:
-        loader: gives the rows again, by their numbers.
+        loader: gives the rows again by their indices.
         user: ``[R]``, ids.
-        length: ``[R]``, items of the history, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last.
+        length: ``[R]``, number of items in the history, of which the model reads the last ``MAX_ITEM_LIST_LENGTH``.
         target: ``[R]``, ids of the items that came next.
-        rank: ``[R]``, place of the target from 1, or 0 behind the longest list of ``topk``.
+        rank: ``[R]``, rank of the target from 1; 0 if it is not in the longest list of ``topk``.
         intensity: ``[R, K]`` of the interests after the history, or None for models without them.
     """
 
@@ -39,7 +39,7 @@ class HeldOut(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What a row is called: a user, unless some have several."""
+        """What the rows are called: users, unless a user has several rows."""
         return "users" if len(np.unique(self.user)) == len(self.user) else "test interactions"
 
     def recall(self, k: int) -> np.ndarray:
@@ -51,7 +51,7 @@ class HeldOut(NamedTuple):
         return self.recall(k) / np.log2(1 + np.maximum(self.rank, 1))
 
     def metric(self, name: str) -> np.ndarray | None:
-        """Values of the rows for a name such as ``recall@20``, or None for other metrics than Recall, Hit and NDCG."""
+        """Values of the rows for a name such as ``recall@20``; None for metrics other than Recall, Hit and NDCG."""
         metric, _, k = name.lower().partition("@")
         function = {"recall": self.recall, "hit": self.recall, "ndcg": self.ndcg}.get(metric)
         return None if function is None else function(int(k))
@@ -61,16 +61,16 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
     """The loader of the test rows of the data set that a model was trained on.
 
     Args:
-        data_path: folder that holds the folder of the data set; by default the one of the training.
+        data_path: folder that contains the folder of the data set; by default the one of the training.
 
     Raises:
-        DataError: the data are not there, are others than those of the training, or have no test rows; or the test
-            ranked sampled candidates.
+        DataError: the data are missing, differ from those of the training, or have no test rows; or the test ranked
+            sampled candidates.
     """
     state = recommender.state
     name, mode = state["config"]["dataset"], state["config"]["eval_args"]["mode"]["test"]
     if mode != "full":
-        raise DataError(f"the test of this run ranked the candidates of mode {mode}, which are drawn anew in each run")
+        raise DataError(f"the test of this run ranked the candidates of mode {mode}, which each run draws anew")
     settings = Settings(
         {**state["config"], "device": recommender.device, "MODEL_TYPE": ModelType.SEQUENTIAL, "worker": 0}
     )
@@ -79,18 +79,18 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
         settings["data_path"] = os.path.join(data_path, name)
     if not os.path.isdir(settings["data_path"]):  # RecBole would download it
         raise DataError(
-            f"the data set {name} is not in {settings['data_path']}; give the folder that holds {name}/ with "
+            f"the data set {name} is not in {settings['data_path']}; give the folder that contains {name}/ with "
             "--data_path"
         )
     dataset = create_dataset(settings)
     if identify(dataset)["digest"] != state["metadata"]["digest"]:
         raise DataError(
             f"the data in {settings['data_path']} have other users or items than those of the training; give the "
-            "folder with its files with --data_path"
+            f"folder that contains the {name}/ of the training with --data_path"
         )
     test_set = dataset.build()[2]
     if not len(test_set):
-        raise DataError(f"eval_args {settings['eval_args']} leave nothing of {name} for the test")
+        raise DataError(f"eval_args {settings['eval_args']} leave no rows of {name} for the test")
     return FullSortLoader(settings, test_set, None)
 
 
@@ -107,7 +107,7 @@ def rank_test_rows(recommender: Recommender, loader: FullSortLoader) -> HeldOut:
         columns["rank"].append(torch.where(hit.any(1), 1 + hit.long().argmax(1), 0))
         if TARGET_INDEX in interaction:
             columns["length"].append(dataset.seen_before(interaction[TARGET_INDEX])[1])
-        else:  # benchmark files hold no more than the lists
+        else:  # benchmark files contain no more than the lists
             columns["length"].append(interaction[model.ITEM_SEQ_LEN])
         if has_interests(model):
             columns["intensity"].append(intensities(model, interaction.to(recommender.device)))

@@ -1,4 +1,4 @@
-"""Items in words, and in categories."""
+"""Titles, categories and vectors of items."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def category_of_items(recommender: Recommender) -> np.ndarray | None:
 
 
 def item_vectors(recommender: Recommender) -> np.ndarray | None:
-    """Vectors of the items ``[V, D]``, or None for models that keep none in ``item_embedding``."""
+    """Vectors of the items ``[V, D]``, or None for models without ``item_embedding``."""
     weight = getattr(getattr(recommender.model, "item_embedding", None), "weight", None)
     if weight is None or weight.dim() != 2 or len(weight) < len(recommender.catalog) + 1:
         return None

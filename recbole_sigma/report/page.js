@@ -32,7 +32,7 @@ function themed(layout) {
 function draw() {
   for (const [name, figure] of Object.entries(figures)) {
     const place = document.getElementById(name);
-    const layout = themed(figure.layout);
+    const layout = { ...themed(figure.layout), width: place.clientWidth }; // Plotly keeps its width when a window is resized
     if (place.closest(".square")) {
       layout.height = Math.min(layout.height, place.clientWidth + 60);
     }

@@ -1,57 +1,68 @@
-"""The page around the sections."""
+"""The HTML page around the sections."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from importlib.resources import files
-from string import Template
 
-from plotly.offline import get_plotlyjs
-
-from recbole_sigma.report.html import Section, escape
+from recbole_sigma.extras import require
+from recbole_sigma.report.palette import color, symbol
+from recbole_sigma.report.section import Section
+from recbole_sigma.report.words import counted
 from recbole_sigma.version import __version__
+
+PACKAGE = "recbole_sigma.report"
 
 
 def page(heading: str, source: str, sections: list[Section]) -> str:
     """HTML of the whole page.
 
-    Its security policy lets it load nothing, and run nothing but Plotly and the script of the page.
+    Its security policy lets it load nothing, and run nothing but Plotly and the page's own script.
 
     Args:
-        heading: plain text.
-        source: what the page is of, plain text.
-        sections: in order; no two have figures of the same name.
+        heading: title of the page.
+        source: file that the page describes.
+        sections: in order.
+
+    Raises:
+        MissingExtraError: Jinja2 or Plotly is not installed.
     """
-    plotly, script = get_plotlyjs(), _read("page.js")
-    figures = {name: figure for section in sections for name, figure in section.figures.items()}
-    return Template(_read("page.html")).substitute(
-        policy="script-src " + " ".join(map(_hash, (plotly, script))),
-        heading=escape(heading),
-        source=escape(source),
-        version=escape(__version__),
-        style=_read("page.css"),
-        contents="".join(f'<li><a href="#{section.id}">{escape(section.title)}</a></li>' for section in sections),
-        sections="".join(
-            f'<section id="{section.id}"><h2>{escape(section.title)}</h2>{section.body}</section>'
-            for section in sections
-        ),
-        figures=_json(figures),
-        plotly=plotly,
-        script=script,
+    scripts = [require("plotly.offline", "report").get_plotlyjs(), _read("page.js")]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            heading=heading,
+            source=source,
+            version=__version__,
+            style=_read("page.css"),
+            sections=sections,
+            figures={plot.name: plot.figure for section in sections for plot in section.plots},
+            scripts=scripts,
+            hashes=[_hash(script) for script in scripts],
+        )
     )
 
 
+def _environment():
+    """Jinja2 that escapes every value, except where a template says ``safe``."""
+    jinja2 = require("jinja2", "report")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(PACKAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    environment.filters.update(counted=counted, thousands="{:,}".format, color=color, symbol=symbol)
+    return environment
+
+
 def _read(name: str) -> str:
-    return files("recbole_sigma.report").joinpath(name).read_text(encoding="utf-8")
+    return files(PACKAGE).joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
-
-
-def _json(value) -> str:
-    """JSON that cannot end the element that it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

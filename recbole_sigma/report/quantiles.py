@@ -1,4 +1,4 @@
-"""Groups of about equal size, and means over them."""
+"""Groups of about equal size, and the mean of a group."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Group(NamedTuple):
-    """Rows whose value lies between two bounds, both included.
+    """Rows whose values lie between two bounds, both included.
 
     Attributes:
-        rows: their numbers.
+        rows: indices of the rows.
     """
 
     low: int
@@ -24,7 +24,10 @@ class Group(NamedTuple):
 
 
 def quantile_groups(values: np.ndarray, number: int) -> list[Group]:
-    """Cut integers ``[R]`` at their quantiles into at most ``number`` groups; equal values stay together."""
+    """Cut integers ``[R]`` at their quantiles into at most ``number`` groups; equal values stay together.
+
+    ``pandas.qcut`` merges the smallest value with the next group, also if it fills a quantile by itself.
+    """
     if not len(values):
         return []
     cuts = np.quantile(values, np.arange(1, number) / number, method="lower")

@@ -1,4 +1,4 @@
-"""From a checkpoint to the file."""
+"""Write the report of a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recbole_sigma.errors import RecBoleSigmaError
-from recbole_sigma.safe_write import replace_file
+from recbole_sigma.extras import require
 from recbole_sigma.recommend import load
 from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
 from recbole_sigma.report.page import page
@@ -19,6 +19,10 @@ from recbole_sigma.report.sections.overview import overview
 from recbole_sigma.report.sections.results import results
 from recbole_sigma.report.sections.settings import settings
 from recbole_sigma.report.sections.training import training
+from recbole_sigma.safe_write import replace_file
+
+PACKAGES = ("jinja2", "plotly.offline", "sklearn.manifold")
+"""Modules of the extra ``report``; RecBole and PyTorch install them too."""
 
 
 class Written(NamedTuple):
@@ -26,7 +30,7 @@ class Written(NamedTuple):
 
     Attributes:
         path: of the file.
-        missing: why what is shown of users is left out, or None if nothing is.
+        missing: why the parts about users are left out, or None if nothing is.
     """
 
     path: Path
@@ -43,18 +47,21 @@ def write_report(
     """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
 
     Args:
-        checkpoint: of a sequential model, which a run of the plugin wrote; or a folder, whose newest one is taken.
-        output: the file; one that exists is replaced when the new one is complete.
-        data_path: folder that holds the folder of the data set, by default the one of the training. Without the data
-            the report leaves out what it shows of users.
+        checkpoint: file that a run of the plugin wrote for a sequential model, or a folder, whose newest one is taken.
+        output: the file; an existing file is replaced when the new one is complete.
+        data_path: folder that contains the folder of the data set, by default the one of the training. Without the
+            data the report leaves out the parts about users.
         device, model_class: as for ``recommend.load``.
 
     Returns:
-        The file, and why something is left out of it, if it is.
+        The path of the file, and why the parts about users are left out, if they are.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of a model that is not sequential.
+        MissingExtraError: a package that only the report needs is not installed.
     """
+    for module in PACKAGES:
+        require(module, "report")
     recommender = load(checkpoint, device, model_class)
     held_out, problem = None, None
     try:

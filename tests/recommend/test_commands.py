@@ -179,7 +179,7 @@ def test_an_explanation_shows_interests_and_recommendations(words, rec, capsys):
         for item in interest.items + interest.nearest:
             assert f"{item}  The {item[1:]}th" in out
     for item, category in zip(explanation.recommendation.items, explanation.closest_interest):
-        assert re.search(rf"{item} +-?\d+\.\d{{4}}  interest {category}  The {item[1:]}th", out)
+        assert re.search(rf"{item} +-?\d+\.\d{{4}}  closest interest {category}  The {item[1:]}th", out)
 
 
 def test_without_a_history_the_categories_are_shown(words, rec, capsys):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from recbole_sigma import run_recbole_sigma
+from tests.model.toy_interests import ToyInterests
+from tests.report.browser import started
 
 QUICK = {"epochs": 2, "MAX_ITEM_LIST_LENGTH": 8, "topk": [3, 10], "learning_rate": 0.01}
 TITLES = [
@@ -14,12 +16,12 @@ TITLES = [
     "'quoted' \"twice\"",
     "Ünïcödé 書",
 ]
-"""Of the items in turn; each would do something if it were read as HTML, or be garbled."""
+"""Titles of the items in turn; read as HTML, or in another encoding, each would do harm."""
 
 
 @pytest.fixture(scope="package")
 def titled_path(tmp_path_factory):
-    """Folder with the data set ``titled``: 60 users and 40 items, whose tokens and titles have the signs of HTML."""
+    """Folder with the data set ``titled``: 60 users and 40 items, whose tokens and titles look like HTML."""
     generator = np.random.default_rng(0)
     rows = ["user_id:token\titem_id:token\ttimestamp:float"]
     for user in range(60):
@@ -55,3 +57,14 @@ def sigma(train):
 @pytest.fixture(scope="package")
 def sasrec(train):
     return train("SASRecAP", hidden_size=8, inner_size=8)
+
+
+@pytest.fixture(scope="package")
+def toy(train):
+    return train(ToyInterests, hidden_size=8, num_interests=3, initializer_range=0.5)
+
+
+@pytest.fixture(scope="package")
+def browser():
+    with started() as running:
+        yield running

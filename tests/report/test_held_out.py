@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from recbole.data.interaction import Interaction
 
 from recbole_sigma import load
 from recbole_sigma.errors import DataError
-from recbole_sigma.recommend.interests import intensities, read_history
+from recbole_sigma.recommend.interests import intensities, interests_of_row
 from recbole_sigma.report.quantiles import quantile_groups
 from recbole_sigma.report.held_out import HeldOut, open_test_rows, rank_test_rows
 
@@ -64,9 +65,9 @@ def test_a_rank_is_the_number_of_better_items(sigma):
 def test_intensities_of_a_batch_are_those_of_each_history(sigma):
     model = load(sigma["checkpoint"], "cpu").model
     sequences = torch.tensor([[3, 5, 7, 0], [2, 0, 0, 0], [9, 8, 7, 6]])
-    together = intensities(model, sequences)
-    for sequence, intensity in zip(sequences, together):
-        torch.testing.assert_close(intensity, read_history(model, sequence[sequence > 0]).intensity)
+    rows = Interaction({model.ITEM_SEQ: sequences})
+    for row, intensity in enumerate(intensities(model, rows)):
+        torch.testing.assert_close(intensity, interests_of_row(model, rows[row : row + 1]).intensity)
 
 
 def test_recall_and_ndcg_of_a_row():
@@ -77,7 +78,7 @@ def test_recall_and_ndcg_of_a_row():
 
 
 def test_data_that_are_not_there_are_named_and_not_downloaded(sigma, tmp_path):
-    with pytest.raises(DataError, match="titled is not in .*give the folder that holds titled/ with --data_path"):
+    with pytest.raises(DataError, match="titled is not in .*give the folder that contains titled/ with --data_path"):
         open_test_rows(load(sigma["checkpoint"]), tmp_path)
 
 

@@ -4,19 +4,33 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recbole_sigma.report.quantiles import mean_and_error, quantile_groups
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_every_row_is_in_one_group_and_equal_values_are_together(seed):
-    generator = np.random.default_rng(seed)
-    values = generator.integers(0, generator.integers(1, 40), generator.integers(1, 300))
-    groups = quantile_groups(values, 5)
-    assert sorted(np.concatenate([group.rows for group in groups])) == list(range(len(values)))
-    assert 1 <= len(groups) <= 5
+def groups_by_definition(values, number):
+    """Rows by the number of quantiles below them; quantile i is the value at place i (R - 1) / number, rounded down."""
+    ordered = sorted(values)
+    quantiles = {ordered[i * (len(values) - 1) // number] for i in range(1, number)} - {ordered[-1]}
+    rows = {}
+    for row, value in enumerate(values):
+        rows.setdefault(sum(quantile < value for quantile in quantiles), []).append(row)
+    return [rows[below] for below in sorted(rows)]
+
+
+@given(
+    st.integers(0, 60).flatmap(lambda most: st.lists(st.integers(0, most), min_size=1, max_size=300)),
+    st.integers(1, 7),
+)
+def test_groups_follow_their_definition(values, number):
+    groups = quantile_groups(np.array(values), number)
+    assert [group.rows.tolist() for group in groups] == groups_by_definition(values, number)
+    assert 1 <= len(groups) <= number
     for group in groups:
-        assert (group.low, group.high) == (values[group.rows].min(), values[group.rows].max())
+        own = [values[row] for row in group.rows]
+        assert (group.low, group.high) == (min(own), max(own))
     for lower, higher in zip(groups, groups[1:]):
         assert lower.high < higher.low
 

@@ -1,4 +1,4 @@
-"""For whom the model is good: accuracy by the length of histories and by the popularity of what came next."""
+"""Accuracy by the length of the history and by the popularity of the next item."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.figures import points_with_errors
-from recbole_sigma.report.quantiles import mean_and_error, quantile_groups
 from recbole_sigma.report.held_out import HeldOut
-from recbole_sigma.report.html import Section, figure, missing, paragraph
 from recbole_sigma.report.palette import COLORS
+from recbole_sigma.report.quantiles import mean_and_error, quantile_groups
+from recbole_sigma.report.section import Plot, Section
 
 GROUPS = 5
 
@@ -19,17 +19,11 @@ GROUPS = 5
 def accuracy(recommender: Recommender, held_out: HeldOut | None, why_not: str) -> Section:
     name, heading = "accuracy", "Accuracy by history and popularity"
     if held_out is None:
-        return Section(name, heading, missing(why_not), {})
+        return Section(name, heading, missing=why_not)
     settings = recommender.settings
     k, unit = shortest_list(settings), held_out.unit
     popularity = recommender.catalog.popularity[held_out.target]
-    text = (
-        f"Means over groups of about as many {unit} each, with their standard errors; n is the number of {unit}, and "
-        "the dashed line the mean over all of them. The model reads the "
-        f"{settings['MAX_ITEM_LIST_LENGTH']} last items of a history. The popularity of an item is the number of its "
-        "training interactions."
-    )
-    places, figures = [], {}
+    plots = []
     for metric, values, point_color in (
         (f"Recall@{k}", held_out.recall(k), COLORS[0]),
         (f"NDCG@{k}", held_out.ndcg(k), COLORS[2]),
@@ -40,9 +34,9 @@ def accuracy(recommender: Recommender, held_out: HeldOut | None, why_not: str) -
         ):
             place = f"{metric.partition('@')[0].lower()}-by-{by}"
             caption = f"{metric} by {'history length' if by == 'length' else 'popularity of the next item'}"
-            figures[place] = _by_group(metric, values, of, x_title, unit, point_color)
-            places.append(figure(place, caption, f"Plot of {caption}, with error bars."))
-    return Section(name, heading, paragraph(text) + f'<div class="grid pairs">{"".join(places)}</div>', figures)
+            figure = _by_group(metric, values, of, x_title, unit, point_color)
+            plots.append(Plot(place, caption, f"Plot of {caption}, with error bars.", figure))
+    return Section(name, heading, {"unit": unit, "max_length": settings["MAX_ITEM_LIST_LENGTH"]}, plots)
 
 
 def shortest_list(settings: dict) -> int:

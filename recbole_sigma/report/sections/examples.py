@@ -1,18 +1,22 @@
-"""Some users: what they had, what the model makes of it, and what it recommends."""
+"""Some users: their history, their interests, and what the model recommends."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from recbole_sigma.recommend import Interest, Recommender
-from recbole_sigma.report.figures import layout
+from recbole_sigma.evaluation import top_items
+from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.interests import HistoryInterests, has_interests, interests_of_row
+from recbole_sigma.report.figures import hover_lines, layout
 from recbole_sigma.report.held_out import HeldOut
-from recbole_sigma.report.html import Section, counted, escape, figure, hover_lines, missing, paragraph, swatch
 from recbole_sigma.report.items import category_of_items, title
 from recbole_sigma.report.palette import COLORS, NEUTRAL, color, symbol
+from recbole_sigma.report.section import Plot, Section
 from recbole_sigma.report.sections.intensities import effective_number
+from recbole_sigma.report.words import name_of_interest
 
 RECOMMENDED = 10
 NEAREST = 4
@@ -21,39 +25,45 @@ LENGTHS = (("A short history", 0.1), ("A history of middle length", 0.5), ("A lo
 
 
 class Example(NamedTuple):
-    """A row of the test.
+    """A row of the test; ``T`` items that the model reads, ``V`` items with the padding.
 
     Attributes:
+        row: its number.
         why: what it is an example of.
-        history: ids of the items that the model reads, oldest first.
-        ranked: ids of the items from the best to the worst, those that are left out last.
+        history: ``[T]``, ids, oldest first.
+        ranked: ``[V - 1]``, ids from the best item to the worst; those that are left out are last.
+        interests: those after the history, or None for models without interests.
+        of_history: ``[T]``, category or interest of each item of the history; None without interests.
+        of_item: ``[V]``, category or interest of any item; None without interests.
     """
 
     row: int
     why: str
     history: np.ndarray
     ranked: np.ndarray
+    interests: HistoryInterests | None
+    of_history: np.ndarray | None
+    of_item: np.ndarray | None
 
 
 def examples(recommender: Recommender, held_out: HeldOut | None, why_not: str) -> Section:
     name, heading = "examples", "Some users"
     if held_out is None:
-        return Section(name, heading, missing(why_not), {})
+        return Section(name, heading, missing=why_not)
     category = category_of_items(recommender)
-    legend = " Colours are categories." if category is not None else ""
-    body = paragraph(
-        "Users of the test, chosen by the length of their history"
-        + (" and by how evenly their interests share it" if category is not None else "")
-        + ", not by how well they are served. Points are the items that the model reads, in order; the star is the "
-        f"item that came next, which it has not seen.{legend}"
-    )
-    figures = {}
-    for number, (row, why) in enumerate(choose(held_out)):
-        example = _read(recommender, held_out, row, why)
-        place = f"history-{number}"
-        figures[place] = _timeline(recommender, held_out, example, category)
-        body += _article(recommender, held_out, example, category, place)
-    return Section(name, heading, body, figures)
+    noun = name_of_interest(recommender.model) if has_interests(recommender.model) else None
+    shown = [_read(recommender, held_out, row, why, category) for row, why in choose(held_out)]
+    figures = [_timeline(recommender, held_out, one, noun) for one in shown]
+    plots = [
+        Plot(f"history-{number}", "History", "The items of the history in order.", figure)
+        for number, figure in enumerate(figures)
+    ]
+    data = {
+        "noun": noun,
+        "num_items": len(recommender.catalog),
+        "examples": [_words(recommender, held_out, one) for one in shown],
+    }
+    return Section(name, heading, data, plots)
 
 
 def choose(held_out: HeldOut) -> list[tuple[int, str]]:
@@ -76,20 +86,29 @@ def choose(held_out: HeldOut) -> list[tuple[int, str]]:
     return list(chosen.items())
 
 
-def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str) -> Example:
-    loader = held_out.loader
+@torch.no_grad()
+def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str, category: np.ndarray | None) -> Example:
+    loader, model = held_out.loader, recommender.model
     interaction, excluded, _, _ = loader.collate_fn([row])
-    history = interaction[recommender.model.ITEM_SEQ][0]
-    ranked = recommender.rank(interaction, loader.dataset.item_num, excluded)
-    return Example(row, why, history[history > 0].numpy(), ranked.items[0].cpu().numpy())
+    history = interaction[model.ITEM_SEQ][0]
+    history = history[history > 0]
+    ranked = recommender.rank(interaction, loader.dataset.item_num, excluded).items[0].cpu().numpy()
+    interests = of_history = of_item = None
+    if has_interests(model):
+        interests = interests_of_row(model, interaction.to(recommender.device))
+        if category is None:
+            of_history = interests.member.cpu().numpy()
+            of_item = (model.item_vectors @ interests.vectors.T).argmax(1).cpu().numpy()
+        else:
+            of_history, of_item = category[history.numpy()], category
+    return Example(row, why, history.numpy(), ranked, interests, of_history, of_item)
 
 
-def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, category: np.ndarray | None) -> dict:
+def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, noun: str | None) -> dict:
     catalog, target = recommender.catalog, int(held_out.target[example.row])
     items = [*example.history.tolist(), target]
-    lane = [0 if category is None else int(category[item]) for item in items]
     last = len(items) - 1
-    colors = [COLORS[0] if category is None else color(number) for number in lane]
+    lane = [0] * len(items) if noun is None else [*example.of_history.tolist(), int(example.of_item[target])]
     unread = int(held_out.length[example.row]) - last
     trace = {
         "type": "scatter",
@@ -97,7 +116,7 @@ def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, cat
         "x": [unread + place + 1 for place in range(len(items))],
         "y": lane,
         "marker": {
-            "color": colors,
+            "color": [COLORS[0] if noun is None else color(number) for number in lane],
             "opacity": 1,
             "symbol": [*(symbol(number) for number in lane[:-1]), "star"],
             "size": [10] * last + [16],
@@ -110,11 +129,11 @@ def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, cat
         "hoverinfo": "text",
         "cliponaxis": False,
     }
-    lanes = [0] if category is None else list(range(int(category.max()) + 1))
+    names = [""] if noun is None else [f"{noun} {number}" for number in range(recommender.model.num_interests)]
     axis = {
-        "tickvals": lanes,
-        "ticktext": [""] if category is None else [f"category {number}" for number in lanes],
-        "range": [lanes[-1] + 0.6, -0.6],
+        "tickvals": list(range(len(names))),
+        "ticktext": names,
+        "range": [len(names) - 0.4, -0.6],
         "zeroline": False,
         "fixedrange": True,
     }
@@ -123,7 +142,7 @@ def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, cat
         "layout": layout(
             "place in the history",
             "",
-            86 + 24 * len(lanes),
+            86 + 24 * len(names),
             yaxis=axis,
             xaxis={"showgrid": False, "zeroline": False, "range": [unread + 0.2, unread + len(items) + 0.8]},
             hovermode="closest",
@@ -132,53 +151,46 @@ def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, cat
     }
 
 
-def _article(
-    recommender: Recommender, held_out: HeldOut, example: Example, category: np.ndarray | None, place: str
-) -> str:
+def _words(recommender: Recommender, held_out: HeldOut, example: Example) -> dict:
+    """What the template says of an example."""
     catalog, dataset = recommender.catalog, held_out.loader.dataset
-    user = str(dataset.field2id_token[dataset.uid_field][held_out.user[example.row]])
     target = int(held_out.target[example.row])
-    rank = int(np.flatnonzero(example.ranked == target)[0]) + 1
-    unread = int(held_out.length[example.row]) - len(example.history)
-    facts = f"User {user}: {counted(int(held_out.length[example.row]), 'item')} before the test" + (
-        f", of which the model reads the last {len(example.history):,}." if unread else "."
-    )
-    outcome = f"It was {_item(catalog, target, category)}, on place {rank:,} of the {len(catalog):,} items."
-    latest = "".join(f"<li>{_item(catalog, item, category)}</li>" for item in example.history[::-1][:LATEST].tolist())
-    recommended = "".join(
-        f'<li class="hit">{_item(catalog, item, category)} <em>came next</em></li>'
-        if item == target
-        else f"<li>{_item(catalog, item, category)}</li>"
-        for item in example.ranked[:RECOMMENDED].tolist()
-    )
-    columns = [
-        f'<div><h4>Latest items, newest first</h4><ol class="titles plain">{latest}</ol></div>',
-        f'<div><h4>Recommended</h4><ol class="titles">{recommended}</ol></div>',
-    ]
-    if category is not None:
-        interaction, *_ = held_out.loader.collate_fn([example.row])
-        read = recommender.interests_of_row(interaction, NEAREST)
-        columns.insert(1, f"<div><h4>Interests</h4>{''.join(_interest(recommender, one) for one in read)}</div>")
-    return (
-        f'<article class="example"><h3>{escape(example.why)}</h3>{paragraph(facts)}'
-        + figure(place, "History", "The items of the history in order.", "slim")
-        + f'<p class="outcome"><b>What came next?</b> {outcome}</p>'
-        + f'<div class="columns">{"".join(columns)}</div></article>'
-    )
+    numbers = [None] * len(catalog.tokens) if example.of_item is None else example.of_item.tolist()
+    own = [None] * len(example.history) if example.of_history is None else example.of_history.tolist()
+
+    def item(id_: int, number: int | None) -> dict:
+        return {"title": title(catalog, id_), "number": number, "is_next": id_ == target}
+
+    history = [item(id_, number) for id_, number in zip(example.history.tolist(), own)]
+    return {
+        "why": example.why,
+        "user": str(dataset.field2id_token[dataset.uid_field][held_out.user[example.row]]),
+        "length": int(held_out.length[example.row]),
+        "read": len(history),
+        "place": int(np.flatnonzero(example.ranked == target)[0]) + 1,
+        "next": item(target, numbers[target]),
+        "latest": history[::-1][:LATEST],
+        "recommended": [item(id_, numbers[id_]) for id_ in example.ranked[:RECOMMENDED].tolist()],
+        "interests": [] if example.interests is None else _interests(recommender, example.interests),
+    }
 
 
-def _item(catalog, item: int, category: np.ndarray | None) -> str:
-    name = escape(title(catalog, item))
-    return name if category is None else f"{swatch(int(category[item]))}{name}"
-
-
-def _interest(recommender: Recommender, interest: Interest) -> str:
+@torch.no_grad()
+def _interests(recommender: Recommender, read: HistoryInterests) -> list[dict]:
+    """What the template says of the interests, the most intense one first."""
     catalog = recommender.catalog
-    near = " · ".join(escape(title(catalog, item)) for item in catalog.ids(interest.nearest).tolist())
-    return (
-        f'<div class="interest"><p>{swatch(interest.category)}Category {interest.category}'
-        f"<b>{interest.intensity:.0%}</b></p>"
-        f'<div class="bar"><i style="width:{interest.intensity:.2%};background:{color(interest.category)}"></i></div>'
-        f"<small>{counted(len(interest.items), 'item')} of the history, spread {interest.spread:.2f}; nearest:"
-        f'</small><p class="near">{near}</p></div>'
-    )
+    count = min(NEAREST, len(catalog))
+    nearest = top_items(read.vectors.unsqueeze(1), recommender.model.item_vectors, count).items.tolist()
+    num_items = read.member.bincount(minlength=len(nearest)).tolist()
+    intensity = read.intensity.tolist()
+    return [
+        {
+            "number": number,
+            "percent": f"{intensity[number]:.0%}",
+            "width": f"{intensity[number]:.2%}",
+            "num_items": num_items[number],
+            "spread": None if read.spread is None else f"{float(read.spread[number]):.2f}",
+            "nearest": [title(catalog, id_) for id_ in nearest[number]],
+        }
+        for number in read.intensity.argsort(descending=True).tolist()
+    ]

@@ -9,8 +9,9 @@ from recbole_sigma.recommend import Recommender
 from recbole_sigma.recommend.interests import require_interests
 from recbole_sigma.report.figures import bars, layout
 from recbole_sigma.report.held_out import HeldOut
-from recbole_sigma.report.html import Section, figure, missing, paragraph
 from recbole_sigma.report.palette import color
+from recbole_sigma.report.section import Plot, Section
+from recbole_sigma.report.words import name_of_interest
 
 BINS = 24
 
@@ -20,36 +21,33 @@ def intensities(recommender: Recommender, held_out: HeldOut | None, why_not: str
     try:
         require_interests(recommender.model)
     except RequestError as error:
-        return Section(name, heading, missing(f"{error}."), {})
+        return Section(name, heading, missing=f"{error}.")
     if held_out is None:
-        return Section(name, heading, missing(why_not), {})
-    intensity, unit = held_out.intensity, held_out.unit
-    text = (
-        "The intensity of an interest is its share in the mixture of a user's interests, after the history that the "
-        f"test sees; those of a user sum to 1. Shown over {len(intensity):,} {unit}: boxes hold the middle half of "
-        "them, whiskers reach from the 5th to the 95th percentile, and diamonds are means. The effective number of "
-        "interests is the exponential of the entropy of the intensities: 1 for a single interest, "
-        f"{intensity.shape[1]} for as many equal ones."
-    )
-    figures = {
-        "intensity": _boxes(intensity),
-        "strongest": _strongest(intensity, unit),
-        "effective": _effective(intensity, unit),
-    }
-    places = [
-        figure(
+        return Section(name, heading, missing=why_not)
+    intensity, unit, noun = held_out.intensity, held_out.unit, name_of_interest(recommender.model)
+    names = [f"{noun} {number}" for number in range(intensity.shape[1])]
+    plots = [
+        Plot(
             "intensity",
-            "Intensity of each category",
-            "Box plots of the intensities of the categories.",
+            f"Intensity of each {noun}",
+            f"Box plots of the intensity of each {noun}.",
+            _boxes(intensity, names),
         ),
-        figure("strongest", "Strongest interest", "Bar chart of the share of users by their strongest interest."),
-        figure(
+        Plot(
+            "strongest",
+            "Strongest interest",
+            "Bar chart of the share of users by their strongest interest.",
+            _strongest(intensity, names, unit),
+        ),
+        Plot(
             "effective",
             "Effective number of interests",
             "Histogram of the effective number of interests of a user.",
+            _effective(intensity, unit),
         ),
     ]
-    return Section(name, heading, paragraph(text) + f'<div class="grid">{"".join(places)}</div>', figures)
+    data = {"num_rows": len(intensity), "unit": unit, "num_interests": len(names)}
+    return Section(name, heading, data, plots)
 
 
 def effective_number(intensity: np.ndarray) -> np.ndarray:
@@ -58,10 +56,9 @@ def effective_number(intensity: np.ndarray) -> np.ndarray:
     return np.exp(-(intensity * log).sum(-1))
 
 
-def _axis(num_categories: int) -> dict:
-    names = [f"category {number}" for number in range(num_categories)]
+def _axis(names: list[str]) -> dict:
     return {
-        "tickvals": list(range(num_categories)),
+        "tickvals": list(range(len(names))),
         "ticktext": names,
         "autorange": "reversed",
         "showgrid": False,
@@ -69,8 +66,8 @@ def _axis(num_categories: int) -> dict:
     }
 
 
-def _boxes(intensity: np.ndarray) -> dict:
-    """Of percentiles, so that the page does not hold the users; the labels are those of the points at the means."""
+def _boxes(intensity: np.ndarray, names: list[str]) -> dict:
+    """Boxes from percentiles, so that the page does not contain the users; the points at the means have the labels."""
     percentiles = np.percentile(intensity, [5, 25, 50, 75, 95], axis=0).T.round(4).tolist()
     means = intensity.mean(0).round(4).tolist()
     data = [
@@ -96,20 +93,20 @@ def _boxes(intensity: np.ndarray) -> dict:
         "y": list(range(len(means))),
         "marker": {"symbol": "diamond", "size": 9, "opacity": 1, "color": [color(n) for n in range(len(means))]},
         "hovertext": [
-            f"category {number}<br>mean {mean:.1%}, median {median:.1%}<br>middle half: {q1:.1%} to {q3:.1%}<br>"
+            f"{name}<br>mean {mean:.1%}, median {median:.1%}<br>middle half: {q1:.1%} to {q3:.1%}<br>"
             f"5th to 95th percentile: {low:.1%} to {high:.1%}"
-            for number, (mean, (low, q1, median, q3, high)) in enumerate(zip(means, percentiles))
+            for name, mean, (low, q1, median, q3, high) in zip(names, means, percentiles)
         ],
         "hoverinfo": "text",
     }
-    axes = {"xaxis": {"range": [0, 1], "tickformat": ".0%"}, "yaxis": _axis(intensity.shape[1]), "hovermode": "y"}
+    axes = {"xaxis": {"range": [0, 1], "tickformat": ".0%"}, "yaxis": _axis(names), "hovermode": "y"}
     return {
         "data": [*data, points],
-        "layout": layout("intensity, share of the mixture", "", _height(intensity), **axes),
+        "layout": layout("intensity, share of the weights", "", _height(names), **axes),
     }
 
 
-def _strongest(intensity: np.ndarray, unit: str) -> dict:
+def _strongest(intensity: np.ndarray, names: list[str], unit: str) -> dict:
     count = np.bincount(intensity.argmax(1), minlength=intensity.shape[1])
     share = count / len(intensity)
     numbers = range(len(count))
@@ -123,15 +120,15 @@ def _strongest(intensity: np.ndarray, unit: str) -> dict:
         "text": [f"{part:.0%}" for part in share.tolist()],
         "textposition": "outside",
         "cliponaxis": False,
-        "hovertext": [f"category {number}: {count[number]:,} {unit}" for number in numbers],
+        "hovertext": [f"{name}: {number:,} {unit}" for name, number in zip(names, count.tolist())],
         "hoverinfo": "text",
     }
     axes = {
         "xaxis": {"range": [0, 1.12 * float(share.max())], "tickformat": ".0%"},
-        "yaxis": _axis(intensity.shape[1]),
+        "yaxis": _axis(names),
         "hovermode": "y",
     }
-    return {"data": [trace], "layout": layout(f"share of {unit}", "", _height(intensity), **axes)}
+    return {"data": [trace], "layout": layout(f"share of {unit}", "", _height(names), **axes)}
 
 
 def _effective(intensity: np.ndarray, unit: str) -> dict:
@@ -154,5 +151,5 @@ def _effective(intensity: np.ndarray, unit: str) -> dict:
     )
 
 
-def _height(intensity: np.ndarray) -> int:
-    return max(320, 90 + 36 * intensity.shape[1])
+def _height(names: list[str]) -> int:
+    return max(320, 90 + 36 * len(names))

@@ -1,15 +1,15 @@
-"""The items on a plane, and their categories."""
+"""The items on a plane, and their categories if the model learns some."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.report.figures import layout
-from recbole_sigma.report.html import Section, escape, figure, hover_lines, missing, paragraph, swatch
+from recbole_sigma.report.figures import hover_lines, layout
 from recbole_sigma.report.items import category_of_items, item_vectors, title
 from recbole_sigma.report.palette import color, symbol
 from recbole_sigma.report.projection import LEAST_ITEMS, project
+from recbole_sigma.report.section import Plot, Section
 
 MOST_ITEMS = 2000
 TYPICAL = 8
@@ -18,31 +18,25 @@ TYPICAL = 8
 def item_map(recommender: Recommender) -> Section:
     catalog, category = recommender.catalog, category_of_items(recommender)
     vectors, shown = item_vectors(recommender), catalog.by_popularity[:MOST_ITEMS]
-    has_categories = category is not None
-    heading = "Items and their categories" if has_categories else "Items"
-    cards = _categories(recommender) if has_categories else ""
+    named = category is not None
+    no_map, plots = None, []
     if vectors is None:
-        text = f"{recommender.state['model']} keeps no vectors of items in item_embedding, so that there is no map."
-        return Section("items", heading, missing(text) + cards, {})
-    if len(shown) < LEAST_ITEMS:
-        text = f"There are {len(shown)} items; a map needs at least {LEAST_ITEMS}."
-        return Section("items", heading, missing(text) + cards, {})
-    groups = category if has_categories else np.zeros(len(vectors), dtype=int)
-    text = (
-        f"{'The' if len(shown) < len(catalog) else 'All'} {len(shown):,} "
-        f"{'most popular ' if len(shown) < len(catalog) else ''}items, placed by t-SNE of the directions of their "
-        "vectors: near ones are alike, long distances and the axes mean nothing. Larger points have more training "
-        "interactions. "
-        + (
-            "An item is of the category whose vector its own is most similar to; a click on a name in the legend hides "
-            "a category."
-            if has_categories
-            else f"{recommender.state['model']} learns no categories of items, so that all have one colour."
-        )
-    )
-    place = figure("item-map", "Map of the items", "Scatter plot of the items, coloured by category.", "square")
-    figures = {"item-map": _map(recommender, shown, project(vectors[shown]), groups, has_categories)}
-    return Section("items", heading, paragraph(text) + place + cards, figures)
+        no_map = f"{recommender.state['model']} keeps no vectors of items in item_embedding, so there is no map."
+    elif len(shown) < LEAST_ITEMS:
+        no_map = f"There are {len(shown)} items; a map needs at least {LEAST_ITEMS}."
+    else:
+        description = "Scatter plot of the items, coloured by category." if named else "Scatter plot of the items."
+        groups = category if named else np.zeros(len(vectors), dtype=int)
+        figure = _map(recommender, shown, project(vectors[shown]), groups, named)
+        plots.append(Plot("item-map", "Map of the items", description, figure))
+    data = {
+        "no_map": no_map,
+        "num_shown": len(shown),
+        "all_shown": len(shown) == len(catalog),
+        "model": recommender.state["model"],
+        "categories": _categories(recommender) if named else [],
+    }
+    return Section("items", "Items and their categories" if named else "Items", data, plots)
 
 
 def _map(recommender: Recommender, shown: np.ndarray, place: np.ndarray, group: np.ndarray, named: bool) -> dict:
@@ -96,23 +90,19 @@ def _hover(catalog, id_: int, number: int, named: bool) -> str:
     )
 
 
-def _categories(recommender: Recommender) -> str:
+def _categories(recommender: Recommender) -> list[dict]:
     catalog = recommender.catalog
-    categories = recommender.categories(min(TYPICAL, len(catalog)))
+    categories = recommender.categories(TYPICAL)
     interactions = max(1, sum(category.interactions for category in categories))
-    cards = []
-    for category in categories:
-        typical = "".join(
-            f"<li>{escape(title(catalog, id_))} <small>{cosine:.2f}</small></li>"
-            for id_, cosine in zip(catalog.ids(category.typical).tolist(), category.similarity)
-        )
-        cards.append(
-            f'<article class="card"><h3>{swatch(category.number)}Category {category.number}</h3>'
-            f"<p>{category.size:,} items, {category.interactions / interactions:.0%} of the training interactions</p>"
-            f'<ol class="titles">{typical}</ol></article>'
-        )
-    return (
-        "<h3>Typical items</h3>"
-        + paragraph("The items most like each category, with the cosine of their vectors and the category's.")
-        + f'<div class="cards">{"".join(cards)}</div>'
-    )
+    return [
+        {
+            "number": category.number,
+            "size": category.size,
+            "share": f"{category.interactions / interactions:.0%}",
+            "typical": [
+                (title(catalog, id_), f"{cosine:.2f}")
+                for id_, cosine in zip(catalog.ids(category.typical).tolist(), category.similarity)
+            ],
+        }
+        for category in categories
+    ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from recbole_sigma.quick_start import num_parameters
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.report.html import Section, counted, tiles
+from recbole_sigma.report.section import Section
 from recbole_sigma.report.sections.results import metric_names
+from recbole_sigma.report.words import counted
 
 
 def overview(recommender: Recommender) -> Section:
@@ -15,21 +16,19 @@ def overview(recommender: Recommender) -> Section:
     history = state.get("history") or []
     seconds = sum(epoch["seconds"] for epoch in history)
     trained = [(duration(seconds), "training", counted(len(history), "epoch"))] if history else []
-    body = tiles(
-        [
-            *tested[:4],
-            *trained,
-            (f"{num_parameters(recommender.model):,}", "parameters", state["model"]),
-            (f"{state['metadata']['users']:,}", "users", state["config"]["dataset"]),
-            (f"{len(catalog):,}", "items", state["config"]["dataset"]),
-            (f"{int(catalog.popularity.sum()):,}", "interactions", "for training"),
-        ]
-    )
-    return Section("overview", "Overview", body, {})
+    tiles = [
+        *tested[:4],
+        *trained,
+        (f"{num_parameters(recommender.model):,}", "parameters", state["model"]),
+        (f"{state['metadata']['users']:,}", "users", state["config"]["dataset"]),
+        (f"{len(catalog):,}", "items", state["config"]["dataset"]),
+        (f"{int(catalog.popularity.sum()):,}", "interactions", "for training"),
+    ]
+    return Section("overview", "Overview", {"tiles": tiles})
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words of two units at most."""
+    """Seconds as text with at most two units."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from recbole_sigma.comparison import evaluation_rule
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.report.quantiles import mean_and_error
 from recbole_sigma.report.held_out import HeldOut
-from recbole_sigma.report.html import Section, missing, paragraph, table
+from recbole_sigma.report.quantiles import mean_and_error
+from recbole_sigma.report.section import Section
 
 
 def metric_names(config: dict) -> dict[str, str]:
@@ -16,20 +16,14 @@ def metric_names(config: dict) -> dict[str, str]:
 
 
 def results(recommender: Recommender, held_out: HeldOut | None) -> Section:
-    """With the standard error over the test rows, where there are any, and a check that they give the same result."""
+    """The metrics; with test rows, their standard errors and whether ranking the rows again gives the same result."""
     state = recommender.state
     valid, test = state.get("valid_result") or {}, state.get("test_result") or {}
     names = metric_names(state["config"])
-    body = paragraph(evaluation_rule(recommender.settings))
     again = {}
     if held_out is not None:
         again = {key: held_out.metric(key) for key in names if "@" in key}
         again = {key: mean_and_error(values) for key, values in again.items() if values is not None}
-    if not test:
-        body += missing(
-            "This checkpoint has no test result, which a run writes into it at its end: the run was interrupted, or an "
-            "older version wrote the file." + (" The numbers below were computed for this report." if again else "")
-        )
     error = "" if held_out is None else f"standard error over {len(held_out.rank):,} {held_out.unit}"
     header = ["metric", *(["validation"] if valid else []), "test", *([error] if error else [])]
     rows = [
@@ -41,21 +35,18 @@ def results(recommender: Recommender, held_out: HeldOut | None) -> Section:
         ]
         for key in test or again
     ]
-    if rows:
-        body += table(header, rows)
-    compared = test.keys() & again.keys()
-    if compared:
-        half_digit = 0.5 * 10.0 ** -state["config"]["metric_decimal_place"] + 1e-9
-        differing = [names[key] for key in sorted(compared) if abs(test[key] - again[key][0]) > half_digit]
-        if differing:
-            body += missing(
-                f"Ranking the test rows again for this report gave other values of {', '.join(differing)}: "
-                + ", ".join(f"{again[key][0]:.4f} for {test[key]:.4f}" for key in sorted(compared))
-                + ". The data have changed since the training, or another device rounds otherwise."
-            )
-        else:
-            body += paragraph("Ranking the test rows again for this report gave the same values.")
-    return Section("test", "Test result", body, {})
+    compared = sorted(test.keys() & again.keys())
+    half_digit = 0.5 * 10.0 ** -state["config"]["metric_decimal_place"] + 1e-9
+    data = {
+        "rule": evaluation_rule(recommender.settings),
+        "has_test_result": bool(test),
+        "computed": bool(again),
+        "header": header,
+        "rows": rows,
+        "compared": [f"{again[key][0]:.4f} for {test[key]:.4f}" for key in compared],
+        "differing": [names[key] for key in compared if abs(test[key] - again[key][0]) > half_digit],
+    }
+    return Section("test", "Test result", data)
 
 
 def _four(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the model was trained with."""
+"""The settings that the model was trained with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 from recbole_sigma.config import model_keys
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.report.html import Section, table
+from recbole_sigma.report.section import Section
 
 OF_EVERY_MODEL = (
     "seed", "epochs", "stopping_step", "train_batch_size", "learning_rate", "weight_decay", "eval_args", "valid_metric",
@@ -17,6 +17,5 @@ OF_EVERY_MODEL = (
 def settings(recommender: Recommender) -> Section:
     config = recommender.state["config"]
     keys = [*OF_EVERY_MODEL, *sorted(model_keys(type(recommender.model)) - set(OF_EVERY_MODEL))]
-    rows = [[key, json.dumps(config[key], ensure_ascii=False)] for key in keys if key in config]
-    body = f"<details><summary>Settings of the run</summary>{table(['key', 'value'], rows)}</details>"
-    return Section("settings", "Settings", body, {})
+    rows = [(key, json.dumps(config[key], ensure_ascii=False)) for key in keys if key in config]
+    return Section("settings", "Settings", {"rows": rows})
