@@ -147,7 +147,8 @@ def _entry(name: str) -> str:
 def public_methods(cls: type) -> dict[str, Any]:
     """Methods of a class itself that have a docstring of their own."""
     methods = {name: inspect.unwrap(getattr(cls, name)) for name in vars(cls) if not name.startswith("_")}
-    return {name: method for name, method in methods.items() if inspect.isroutine(method) and method.__doc__}
+    are_methods = {name: inspect.isfunction(method) or inspect.ismethod(method) for name, method in methods.items()}
+    return {name: method for name, method in methods.items() if are_methods[name] and method.__doc__}
 
 
 def _fields(named_tuple: type) -> str:

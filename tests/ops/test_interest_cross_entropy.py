@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from recbole_sigma.ops import interest_cross_entropy
+from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_entropy
 from recbole_sigma.ops.interest_cross_entropy import fused, tiled
 from tests.ops.helpers import (
     REDUCTIONS,
@@ -483,3 +483,26 @@ def test_auto_is_tiled_on_the_cpu(monkeypatch):
     interest_cross_entropy(*random_problem(7, 3, 8, 20, torch.float32), impl="auto")
     interest_cross_entropy(*random_problem(7, 3, 8, 20, torch.float32))
     assert calls == ["tiled", "tiled"]
+
+
+@pytest.mark.parametrize("num_samples", [None, 500])
+def test_several_threads_give_the_same_gradients_each_time(num_samples):
+    """Many rows with the same target: their gradients have to be added up in one order."""
+    interests, items = torch.randn(3000, 64), torch.randn(2000, 64)
+    target = torch.randint(40, (3000,))
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = set()
+        for _ in range(4):
+            inputs = [tensor.clone().requires_grad_() for tensor in (interests, items)]
+            torch.manual_seed(1)
+            if num_samples is None:
+                loss = interest_cross_entropy(*inputs, target)
+            else:
+                loss = sampled_interest_cross_entropy(*inputs, target, num_samples=num_samples)
+            loss.sum().backward()
+            found.add(b"".join(tensor.grad.numpy().tobytes() for tensor in inputs))
+    finally:
+        torch.set_num_threads(num_threads)
+    assert len(found) == 1

@@ -96,7 +96,7 @@ def sampled_interest_cross_entropy(
     rows, log_weight = sample_negatives(len(items), num_samples, proposal, items.device, generator)
     place = torch.searchsorted(rows, target.contiguous()).clamp(max=num_samples - 1)
     excluded = torch.where(rows[place] == target, place, -1)
-    return _loss(interests, items, target, items[rows], excluded, log_weight, temperature, impl, reduce)
+    return _loss(interests, items, target, items.index_select(0, rows), excluded, log_weight, temperature, impl, reduce)
 
 
 def _loss(
@@ -112,7 +112,7 @@ def _loss(
 ) -> Tensor:
     wide = torch.promote_types(interests.dtype, torch.float32)
     scale = 1 / temperature
-    of_target = scale * (interests.to(wide) * items[target].to(wide).unsqueeze(1)).sum(-1)  # [N, K]
+    of_target = scale * (interests.to(wide) * items.index_select(0, target).to(wide).unsqueeze(1)).sum(-1)  # [N, K]
     best = of_target.amax(1)
     excess = _excess_of_sum(of_target, best) if reduce == "sum" else torch.zeros_like(best)
     interests, candidates = _cast_for_products(interests, candidates)
