@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from recbole.evaluator import Register
 
 from recbole_sigma.data.item_file import column_types, item_file, read_item_column
 from recbole_sigma.errors import ConfigError, DataError, close_matches
@@ -23,12 +22,6 @@ class ItemCategories(NamedTuple):
     category: np.ndarray  # [P], numbers from 0
 
 
-def readers_of_categories(config) -> list[str]:
-    """Names of what needs the categories of items with these settings: the metric, the model, both or none."""
-    readers = [METRIC] if Register(config).need("data.item_categories") else []
-    return [*readers, config["model"]] if needed_by_model(config) else readers
-
-
 def needed_by_model(config) -> bool:
     """Whether the model itself needs the categories of items."""
     return getattr(config.model_class, "needs_categories", False)
@@ -41,7 +34,7 @@ def read_item_categories(dataset, readers: Sequence[str]) -> ItemCategories:
 
     Args:
         dataset: with ids for tokens.
-        readers: names of what needs the categories, for messages; as ``readers_of_categories`` gives them.
+        readers: names of what needs the categories, for messages; such as Diversity and the model.
 
     Raises:
         ConfigError: ``category_field`` names no column.

@@ -12,13 +12,14 @@ import pandas as pd
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
+from recbole.evaluator import Register
 from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
-from recbole_sigma.data.categories import read_item_categories, readers_of_categories
+from recbole_sigma.data.categories import METRIC, needed_by_model, read_item_categories
 from recbole_sigma.data.token_codes import (
     TokenCounts,
     ids_by_first_appearance,
@@ -83,7 +84,7 @@ class OrderedDataset(Dataset):
 
     def _data_processing(self):
         super()._data_processing()
-        readers = readers_of_categories(self.config)
+        readers = _readers_of_categories(self.config)
         if readers:
             self.item_categories = read_item_categories(self, readers)
 
@@ -407,6 +408,12 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         first, last = self.training_spans()
         length = last - first + 1
         return gather_ragged(self.interactions[self.iid_field], first, length)[1], length
+
+
+def _readers_of_categories(config) -> list[str]:
+    """Names of what needs the categories of items with these settings: the metric, the model, both or none."""
+    readers = [METRIC] if Register(config).need("data.item_categories") else []
+    return [*readers, config["model"]] if needed_by_model(config) else readers
 
 
 def create_dataset(config) -> Dataset:

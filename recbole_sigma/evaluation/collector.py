@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
 
 import torch
 from recbole.evaluator import Collector
 from torch import Tensor
 
 from recbole_sigma.evaluation.diversity import bit_masks
-
-
-class RankedItems(NamedTuple):
-    """The first ``max(topk)`` items of each row, best first, in place of scores ``[B, V]``."""
-
-    items: Tensor  # [B, k]
+from recbole_sigma.evaluation.ranking import RankedItems
 
 
 class TopItemsCollector(Collector):

@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from recbole_sigma.evaluation.collector import RankedItems
-from recbole_sigma.evaluation.ranking import Ranked, top_items
+from recbole_sigma.evaluation.ranking import Ranked, RankedItems, top_items
 
 SCORES_AT_ONCE = 2**23
 """Maximum number of scores that a model without user vectors computes at once, 34 MB; at least those of one row."""

@@ -35,6 +35,12 @@ class Ranked(NamedTuple):
         return Ranked(scores, items.gather(1, place))
 
 
+class RankedItems(NamedTuple):
+    """The first ``max(topk)`` items of each row, best first, in place of scores ``[B, V]``."""
+
+    items: Tensor  # [B, k]
+
+
 @torch.no_grad()
 def top_items(
     users: Tensor, items: Tensor, k: int, excluded: tuple[Tensor, Tensor] | None = None, tile: int | None = None

@@ -45,7 +45,15 @@ def check_combination(settings: Mapping[str, Any]) -> None:
 
 
 def sequence_input(settings: Mapping[str, Any], max_length: int) -> SequenceInput:
-    """The input of a Transformer with these settings, for sequences of at most ``max_length`` items."""
+    """The input of a Transformer with these settings.
+
+    Args:
+        settings: those of ``RULES``, and ``hidden_size``.
+        max_length: length of the longest sequence.
+
+    Returns:
+        A ``SequenceInput``.
+    """
     return SequenceInput(
         settings["hidden_size"],
         settings["hidden_dropout_prob"],
@@ -57,7 +65,15 @@ def sequence_input(settings: Mapping[str, Any], max_length: int) -> SequenceInpu
 
 
 def causal_transformer(settings: Mapping[str, Any], max_length: int) -> CausalTransformer:
-    """The blocks of a Transformer with these settings, for sequences of at most ``max_length`` items."""
+    """The blocks of a Transformer with these settings.
+
+    Args:
+        settings: those of ``RULES``, and ``hidden_size``.
+        max_length: length of the longest sequence.
+
+    Returns:
+        A ``CausalTransformer``.
+    """
     return CausalTransformer(
         settings["n_layers"],
         hidden_size=settings["hidden_size"],

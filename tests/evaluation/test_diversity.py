@@ -282,7 +282,7 @@ def test_files_without_categories_raise_an_error(folder, header, rows, parts):
 @pytest.mark.parametrize("metrics", ["Diversity", ["Recall", "diversity"]])
 def test_diversity_needs_a_category_field(metrics):
     settings = {"metrics": metrics, "valid_metric": "Diversity@20"}
-    with pytest.raises(ConfigError, match="category_field is nothing; expected the column of the .item file"):
+    with pytest.raises(ConfigError, match="category_field is not set; expected the column of the .item file"):
         Config("SASRec", "some", config_dict=settings)
     config = Config("SASRec", "some", config_dict={**settings, "category_field": "genre"})
     assert config["valid_metric_bigger"] is True
