@@ -370,7 +370,7 @@ def test_loss_is_never_negative(impl):
         assert (interest_cross_entropy(scaled, items, target, impl=impl, reduce=reduce) >= 0).all()
 
 
-def test_loss_keeps_its_relative_accuracy_where_the_target_has_nearly_all_of_the_probability(impl):
+def test_loss_and_gradients_keep_their_relative_accuracy_where_the_target_has_nearly_all_of_the_probability(impl):
     """Interests along an axis each: the first scores the target highest, the second a little above the others."""
     target = torch.zeros(1, dtype=torch.int64)
     for gap, num_interests, reduce in itertools.product((15.0, 30.0, 60.0), (1, 2), REDUCTIONS):
@@ -381,8 +381,12 @@ def test_loss_keeps_its_relative_accuracy_where_the_target_has_nearly_all_of_the
         if reduce == "sum" and num_interests == 2:
             others = math.exp(1 - gap) + 22 * math.exp(-gap)
         exact = math.log1p(others)
-        loss = interest_cross_entropy(interests, items, target, impl=impl, reduce=reduce).item()
-        assert loss == pytest.approx(exact, rel=1e-3, abs=0)
+        settings = {"reduce": reduce}
+        loss, *gradients = loss_and_gradients(interest_cross_entropy, interests, items, target, impl=impl, **settings)
+        assert loss.item() == pytest.approx(exact, rel=1e-3, abs=0)
+        if gap <= 30:  # beyond, the definition in float64 has no digits left for the gradients
+            _, *exact_gradients = loss_and_gradients(definition, interests.double(), items.double(), target, **settings)
+            assert max(map(distance, gradients, exact_gradients)) < 1e-3
         if gap >= 30:
             assert usual(interests, items, target, reduce=reduce).item() == 0
 
