@@ -43,6 +43,7 @@ LIMITS = {80: 163 * 1024, 90: 227 * 1024}
         pytest.param("bfloat16", 4, 128, False, 90, marks=pytest.mark.slow),
         pytest.param("float16", 3, 200, True, 80, marks=pytest.mark.slow),
         pytest.param("float32", 16, 256, False, 80, marks=pytest.mark.slow),
+        pytest.param("float32", 2, 10, False, 80, marks=pytest.mark.slow),
     ],
 )
 def test_kernels_compile_for_gpus_and_fit_their_shared_memory(
