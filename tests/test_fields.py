@@ -3,6 +3,7 @@
 Everything is compared with plain loops over the rows that the files were written from.
 """
 
+import re
 import shutil
 from collections import Counter
 from datetime import datetime, timezone
@@ -416,7 +417,7 @@ def test_models_that_read_more_than_items_are_no_programs(train, model, reads, f
 
 
 @pytest.mark.parametrize("model", TOYS)
-def test_weights_are_exported_and_recommend_the_same(train, data, model, tmp_path):
+def test_weights_are_exported_and_recommend_the_same(train, data, model, tmp_path, monkeypatch, capsys):
     trained = train(model)
     export_checkpoint(trained.checkpoint, "safetensors", tmp_path / "out", model_class=model)
     asked = {"users": list(data.items), "times": list(data.times.values())}
@@ -424,6 +425,11 @@ def test_weights_are_exported_and_recommend_the_same(train, data, model, tmp_pat
     assert rec.recommend(list(data.items.values()), **asked) == trained.load().recommend(
         list(data.items.values()), **asked
     )
+    monkeypatch.chdir(tmp_path / "out")
+    (program,) = re.findall("```python\n(.*?)```", Path("README.md").read_text(), re.S)
+    exec(program, {model.__name__: model})
+    (one,) = rec.recommend([rec.catalog.tokens[1:4]], times=[[1, 2, 3]])
+    assert capsys.readouterr().out == f"{one.items} {one.scores}\n"
 
 
 # Resuming and what does not fit --------------------------------------------------------------------------------------

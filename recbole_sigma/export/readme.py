@@ -77,7 +77,7 @@ With `pip install "recbole-sigma[safetensors]"`, in this folder:
 ```python
 from recbole_sigma.export import load_weights
 
-for one in load_weights("."{own_class}).recommend([{history}], k=10):
+for one in load_weights("."{own_class}).recommend([{history}], k=10{times}):
     print(one.items, one.scores)
 ```
 """
@@ -113,8 +113,11 @@ def of_program(recommender: Recommender, encoder: Encoder, format: str, differen
 
 def of_weights(recommender: Recommender, own_class: bool) -> str:
     """What the files contain, and how to load them; a model of the user's own needs its class."""
+    about = _about(recommender, "safetensors")
+    times = list(range(1, 1 + len(about["history"])))
     return OF_WEIGHTS.format(
-        **_about(recommender, "safetensors"),
+        **about,
+        times=f", times=[{times}]" if getattr(recommender.model, "reads_times", False) else "",
         title="safetensors",
         settings=names.SETTINGS,
         data=names.DATA,
