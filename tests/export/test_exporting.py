@@ -141,8 +141,8 @@ def test_damaged_weights_are_refused(exported, tmp_path, name, damage):
         (lambda tree: {}, "is not a checkpoint of this version"),
         (lambda tree: {**tree, "format": 1}, "is not a checkpoint of this version"),
         (lambda tree: {name: part for name, part in tree.items() if name != "model"}, "is not a checkpoint of this"),
-        (lambda tree: {**tree, "config": []}, "is damaged: it has entries of other types"),
-        (lambda tree: {**tree, "model": 5}, "is damaged: it has entries of other types"),
+        (lambda tree: {**tree, "config": []}, "is damaged: its entries have other types"),
+        (lambda tree: {**tree, "model": 5}, "is damaged: its entries have other types"),
         (lambda tree: [tree], "cannot be read"),
     ],
 )
