@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 import recbole_sigma
 from recbole_sigma.cli import main
 from recbole_sigma.errors import RequestError
-from recbole_sigma.layers.packing import Packing
 from recbole_sigma.model import MODELS
 from tests.model.toy_interests import ToyInterests
 
@@ -80,13 +78,3 @@ def test_categories_that_it_does_not_learn_are_refused(rec, checkpoint, monkeypa
     assert main(["explain", f"--checkpoint={checkpoint}", "--device=cpu"]) == 2
     error = capsys.readouterr().err
     assert "ToyInterests learns no categories of items" in error and "--history" in error
-
-
-def test_interests_of_every_prefix_are_those_of_the_prefix_alone(rec):
-    """The toy itself is causal, as every model has to be."""
-    items = torch.tensor([3, 5, 3, 7])
-    with torch.no_grad():
-        together = rec.model.interests(items, Packing(torch.tensor([4])))
-        for length in range(1, 5):
-            alone = rec.model.interests(items[:length], Packing(torch.tensor([length])))
-            torch.testing.assert_close(together[length - 1], alone[-1])
