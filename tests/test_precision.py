@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recbole_sigma import precision
-from tests.model.helpers import all_positions, build
+from tests.model.helpers import EVERY_MODEL, all_positions, build, packed
 
 SEQUENCES = [[3, 7, 7, 12, 1, 20], [5, 9], [20, 4, 11, 3, 8, 2, 6], [9, 9, 14, 5]]
 PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "linear", "mkldnn_linear"}
@@ -49,18 +49,35 @@ def test_bf16_runs_products_in_bfloat16_and_nothing_that_needs_its_digits(model,
     assert all(parameter.dtype == parameter.grad.dtype == torch.float32 for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
-def test_layers_on_few_rows_stay_in_float32_and_the_loss_does_not(model):
-    with Types() as types:
-        build(model, precision="bf16").calculate_loss(all_positions(*SEQUENCES)).backward()
-    assert "mm" in types.narrow and "addmm" not in types.narrow  # layers have a bias
+@pytest.mark.parametrize("model", ["SIGMA", "SASRecAP", "ToyInterests"])
+def test_layers_on_few_rows_stay_in_float32_and_the_loss_does_not(model, monkeypatch):
+    batch = packed(*SEQUENCES)
+    for few_rows, cast in [(precision.FEW_ROWS, False), (len(batch.items) + 1, False), (len(batch.items), True)]:
+        monkeypatch.setattr(precision, "FEW_ROWS", few_rows)
+        with Types() as types:
+            build(model, precision="bf16").calculate_loss(batch).backward()
+        assert "mm" in types.narrow and ("addmm" in types.narrow) == cast  # layers have a bias
 
 
-@pytest.mark.parametrize("model", ["SIGMA", "SASRecAP"])
+@pytest.mark.parametrize("model", EVERY_MODEL)
 def test_float32_runs_nothing_in_bfloat16(model):
     with Types() as types:
-        build(model, precision="float32").calculate_loss(all_positions(*SEQUENCES)).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = build(model, precision="float32").calculate_loss(all_positions(*SEQUENCES))
+        loss.backward()
     assert not types.narrow
+
+
+@pytest.mark.parametrize("model", EVERY_MODEL)
+def test_without_a_precision_a_model_follows_the_autocast_around_it(model):
+    """Such as that of RecBole's trainers (``enable_amp``)."""
+    for enabled in (False, True):
+        with Types() as types:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                loss = build(model, precision=None).calculate_loss(all_positions(*SEQUENCES))
+            loss.backward()
+        assert ("mm" in types.narrow) == enabled
+        assert ("addmm" in types.narrow) == (enabled and model != "GRUAP")  # its only layer is recurrent
 
 
 def test_auto_is_bfloat16_exactly_where_the_processor_multiplies_it(monkeypatch):
