@@ -197,3 +197,9 @@ def test_interest_scores_are_the_best_over_the_interests():
     scores = losses.interest_scores(interests, items)
     expected = [[max((u @ v).item() for u in row) for v in items] for row in interests]
     torch.testing.assert_close(scores, torch.tensor(expected))
+
+
+def test_arguments_may_be_given_by_name():
+    mean, log_var = torch.randn(2, N, D)
+    assert torch.equal(losses.gaussian_kl(log_var=log_var, mean=mean), losses.gaussian_kl(mean, log_var))
+    assert torch.equal(losses.orthogonality(form="linear", categories=mean), losses.orthogonality(mean, "linear"))

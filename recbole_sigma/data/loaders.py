@@ -85,7 +85,7 @@ class SequenceDataLoader:
 
     def _batch(self, start: Tensor, length: Tensor) -> TrainingBatch:
         packing = Packing(length, self.device)
-        index = packing.spread(start) + packing.position
+        index = packing.repeat(start) + packing.position
         fields = {}
         if self.times is not None:
             fields["times"] = self.times[index]

@@ -73,9 +73,9 @@ class Packing:
     @cached_property
     def sequence(self) -> Tensor:
         """``[M]``, index of the sequence of each item, on the device."""
-        return self.spread(torch.arange(len(self.lengths)))
+        return self.repeat(torch.arange(len(self.lengths)))
 
-    def spread(self, value: Tensor) -> Tensor:
+    def repeat(self, value: Tensor) -> Tensor:
         """Repeat a value of each sequence ``[B]``, on the CPU, for each of its items: ``[M]``, on the device."""
         return self._on_device(self._repeat(value))
 

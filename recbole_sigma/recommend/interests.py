@@ -63,7 +63,8 @@ class HistoryInterests(NamedTuple):
 
 
 def has_interests(model) -> bool:
-    return getattr(model, "num_interests", 0) > 0
+    """Whether the model can explain users by interests."""
+    return isinstance(model, NextItemRecommender) and model.num_interests > 0
 
 
 def learns_categories(model) -> bool:
@@ -97,7 +98,7 @@ def _names(method: str) -> str:
 
 
 @torch.no_grad()
-def interests_of_row(model, row: Interaction) -> HistoryInterests:
+def interests_of_row(model: NextItemRecommender, row: Interaction) -> HistoryInterests:
     """The interests after the history of a single evaluation row."""
     items, packing, fields = _read(model, row)
     weights, spread = model.weights(items, packing, **fields), model.spread(items, packing, **fields)
@@ -111,14 +112,13 @@ def interests_of_row(model, row: Interaction) -> HistoryInterests:
 
 
 @torch.no_grad()
-def intensities(model, rows: Interaction) -> Tensor:
+def intensities(model: NextItemRecommender, rows: Interaction) -> Tensor:
     """Intensity ``[B, K]`` of the interests after the history of each evaluation row."""
     items, packing, fields = _read(model, rows)
     mass = packing.segment_sums(model.weights(items, packing, **fields))
     return mass / mass.sum(-1, keepdim=True)
 
 
-def _read(model, rows: Interaction) -> tuple[Tensor, Packing, dict[str, Tensor]]:
+def _read(model: NextItemRecommender, rows: Interaction) -> tuple[Tensor, Packing, dict[str, Tensor]]:
     """The items of histories, their packing, and what else the model reads."""
-    fields = model.read_fields(rows) if isinstance(model, NextItemRecommender) else {}
-    return (*pack(rows[model.ITEM_SEQ]), fields)
+    return (*pack(rows[model.ITEM_SEQ]), model.read_fields(rows))

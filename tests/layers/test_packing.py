@@ -40,7 +40,7 @@ def test_positions_and_last_items_are_those_of_each_sequence(lengths):
     assert packing.longest == max(lengths, default=0)
     names = torch.arange(len(lengths)) * 10
     assert packing.sequence.tolist() == [row for row, length in enumerate(lengths) for _ in range(length)]
-    assert packing.spread(names).tolist() == [10 * row for row, length in enumerate(lengths) for _ in range(length)]
+    assert packing.repeat(names).tolist() == [10 * row for row, length in enumerate(lengths) for _ in range(length)]
 
 
 @any_lengths

@@ -22,7 +22,7 @@ SCALES = (60.0, 4000.0)
 def prefix_means(packing, vectors, times, scale):
     """Means ``[M, D]`` of all items so far, with weights that fall with the time since then."""
     first = packing.lengths.cumsum(0) - packing.lengths
-    age = (times - times[packing.spread(first)]).to(vectors.dtype)  # since the first item
+    age = (times - times[packing.repeat(first)]).to(vectors.dtype)  # since the first item
 
     def mean(rows):  # [b, t, D + 1]
         vectors, age = rows[..., :-1], rows[..., -1]
@@ -48,7 +48,7 @@ class RecentInterests(MultiInterestRecommender):
         return torch.stack([prefix_means(packing, vectors, times, scale) for scale in SCALES], 1)
 
     def weights(self, items, packing, times):
-        age = times[packing.spread(packing.lengths.cumsum(0) - 1)] - times
+        age = times[packing.repeat(packing.lengths.cumsum(0) - 1)] - times
         weight = torch.exp(-age.unsqueeze(1) / torch.tensor(SCALES, dtype=age.dtype))
         return (weight / packing.segment_sums(weight)[packing.sequence]).float()
 

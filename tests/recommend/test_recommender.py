@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import recbole_sigma
-from recbole_sigma.training import checkpoint
 from recbole_sigma.errors import CheckpointError, RequestError
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.model import SASRecAP
+from recbole_sigma.training import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +172,12 @@ def test_an_unknown_device_is_refused(trained):
 
 
 @pytest.mark.parametrize("entry", ["metadata", "config", "state_dict"])
-@pytest.mark.parametrize("content", [None, {}, [], "text", 3, {"tokens": 3}])
-def test_a_checkpoint_with_the_wrong_content_is_refused(trained, tmp_path, entry, content):
-    checkpoint.save({**checkpoint.load(trained), entry: content}, tmp_path / "wrong.pth")
-    with pytest.raises(CheckpointError):
-        recbole_sigma.load(tmp_path / "wrong.pth")
+def test_a_checkpoint_with_the_wrong_content_is_refused(trained, tmp_path, entry):
+    state = checkpoint.load(trained)
+    for content in (None, {}, [], "text", 3, {"tokens": 3}):
+        checkpoint.save({**state, entry: content}, tmp_path / "wrong.pth")
+        with pytest.raises(CheckpointError):
+            recbole_sigma.load(tmp_path / "wrong.pth")
 
 
 @pytest.mark.parametrize(
