@@ -394,7 +394,7 @@ def test_explain_prints_interests_after_a_history_with_times(timed, data, capsys
     out = capsys.readouterr().out
     for interest in timed.interests(history, 2, times=times):
         assert f"interest {interest.category}   50.0%  ##########\n" in out
-        assert f"would like:     {'; '.join(interest.nearest)}" in out
+        assert f"nearest items:  {'; '.join(interest.nearest)}" in out
 
 
 def test_the_report_reads_the_rows_with_their_times(train, data):
