@@ -41,7 +41,6 @@ def run(options: argparse.Namespace) -> int:
     if options.history is None and options.times is not None:
         raise RequestError("--times goes with --history; --time names the column of times of --input")
     recommender = load_named(options)
-    recommender.check_k(options.k)
     if options.input is None:
         from recbole_sigma.recommend.output import print_recommendation
 
@@ -61,6 +60,7 @@ def _recommend_file(recommender, options: argparse.Namespace) -> int:
     from recbole_sigma.data.tables import Columns
     from recbole_sigma.recommend.output import recommendations_written
 
+    recommender.check_k(options.k)
     default = recommender.columns
     columns = Columns(
         options.user or default.user,

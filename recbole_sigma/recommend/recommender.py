@@ -161,6 +161,7 @@ class Recommender:
             RequestError: histories that are no lists of tokens, k is not from 1 to the number of items, there are not
                 as many times as items, or the model reads times and there are none.
         """
+        self.check_k(k)
         everyone = self._histories(histories, users, times)
         return [one for batch in self.batches(everyone, k, keep_seen) for _, one in self._recommendations(batch)]
 
@@ -282,6 +283,7 @@ class Recommender:
 
         For models with several vectors per user. Arguments and errors are those of ``recommend`` and ``interests``.
         """
+        self.check_k(k)
         histories = self._history(history, user, times)
         read = self._read(histories)
         interests = self._interests(read, nearest)
@@ -329,6 +331,7 @@ class Recommender:
         Raises:
             RequestError: no history has such an item; or as for ``recommend``.
         """
+        self.check_k(k)
         everyone = self._histories(histories, users, times)
         shares = []
         for histories, own in zip(self._in_batches(everyone), self.batches(everyone, k, keep_seen)):
@@ -363,8 +366,13 @@ class Recommender:
             )
 
     def batches(self, everyone: Histories, k: int, keep_seen: bool = False) -> Iterator[Batch]:
-        """Recommendations as arrays, ``eval_batch_size`` users at a time; k and keep_seen as for ``recommend``."""
-        self.check_k(k)
+        """Recommendations as arrays, ``eval_batch_size`` users at a time.
+
+        Args:
+            everyone: as ``read`` gives them.
+            k: as ``check_k`` accepts it.
+            keep_seen: as for ``recommend``.
+        """
         return (self._recommend(histories, k, keep_seen) for histories in self._in_batches(everyone))
 
     def _in_batches(self, everyone: Histories) -> Iterator[Histories]:
