@@ -26,6 +26,7 @@ from recbole_sigma.model import MODELS
 from recbole_sigma.quick_start import build_run
 from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
 from tests.model.fields import SCALES, CategoryMean, RecentInterests, UserMean
+from tests.model.helpers import RECBOLE, SMALL, Catalog
 from tests.training.interrupted import differences, finish, outcome, start
 
 TOYS = [RecentInterests, UserMean, CategoryMean]
@@ -531,3 +532,8 @@ def test_rows_that_were_split_in_advance_have_no_times_and_no_cuts(data, copy_of
     config = Config(model, "toy", config_dict={**data.settings(model), **path, **rows, **settings})
     with pytest.raises(ConfigError, match=message):
         create_loaders(config, create_dataset(config))
+
+
+def test_a_model_that_needs_categories_says_so_in_the_pipeline_of_recbole():
+    with pytest.raises(ConfigError, match="needs the categories of items; expected run_recbole_sigma"):
+        CategoryMean({**RECBOLE, **SMALL}, Catalog(NUM_ITEMS))

@@ -130,6 +130,8 @@ class NextItemRecommender(SequentialRecommender, ABC):
         if getattr(config, "checked_for", None) is not type(self):  # such as RecBole's own Config
             fill_defaults(config, next_item_defaults(self.properties))
             self.check(config)
+        if self.needs_categories and not hasattr(dataset, "item_categories"):  # a data set of RecBole's own pipeline
+            raise ConfigError(f"{type(self).__name__} needs the categories of items; expected run_recbole_sigma")
         self.label_field = config["LABEL_FIELD"]
         if self.reads_times:
             self.TIME_SEQ = config["TIME_FIELD"] + config["LIST_SUFFIX"]
