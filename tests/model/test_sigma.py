@@ -618,7 +618,7 @@ def test_interests_learn_an_order_that_popularity_does_not_know():
     size = {"hidden_size": 32, "inner_size": 64, "num_categories": top}
     model = build_sigma(num_items, scorer="interests", hidden_dropout_prob=0.1, **size)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
-    for _ in range(200):
+    for _ in range(150):
         optimizer.zero_grad()
         model.calculate_loss(packed(*walks(successor, 32, 8, generator))).backward()
         optimizer.step()
