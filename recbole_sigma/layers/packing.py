@@ -79,6 +79,8 @@ class Packing:
         """Repeat a value of each sequence ``[B]``, on the CPU, for each of its items: ``[M]``, on the device."""
         return self._on_device(self._repeat(value))
 
+    spread = renamed_method("spread", repeat)
+
     @cached_property
     def _reach(self) -> list[Tensor]:
         return [self._on_device(index) for index in reach_of(self._position)]
