@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from recbole_sigma.errors import ConfigError
 from recbole_sigma.evaluation.ranking import Ranked, RankedItems, top_items
 
 SCORES_AT_ONCE = 2**23
@@ -48,11 +49,22 @@ def rank_catalog(
         Scores and items of each row, ``[B, k]``, best first.
     """
     if hasattr(model, "user_vectors"):
-        return top_items(model.user_vectors(interaction), model.item_vectors, k, excluded)
+        return top_items(_user_vectors(model, interaction), model.item_vectors, k, excluded)
     step = max(1, SCORES_AT_ONCE // num_items)
     parts = [slice(start, start + step) for start in range(0, len(interaction), step)]
     ranked = [_top_of_rows(model, interaction, rows, num_items, k, excluded, item_features) for rows in parts]
     return Ranked(*(torch.cat(part) for part in zip(*ranked)))
+
+
+def _user_vectors(model, interaction) -> Tensor:
+    users, items = model.user_vectors(interaction), model.item_vectors
+    if users.dim() != 3 or len(users) != len(interaction) or users.shape[2] != items.shape[1]:
+        raise ConfigError(
+            f"{type(model).__name__}: encode_users gives {list(users.shape)} for {len(interaction)} sequences and "
+            f"item_vectors {list(items.shape)}; expected [B, K, E] and [V, E]. A vector after each item has to be taken "
+            "at packing.last"
+        )
+    return users
 
 
 def _top_of_rows(model, interaction, rows: slice, num_items: int, k: int, excluded, item_features) -> Ranked:

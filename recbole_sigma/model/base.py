@@ -242,12 +242,22 @@ class NextItemRecommender(SequentialRecommender, ABC):
         layers = nullcontext() if self.precision is None else autocast_if_large(batch.items)
         with autocast(self.precision, batch.items.device), layers:
             terms = self.loss_terms(batch)
+        self._check_weights(terms)
         if self.training and any(isinstance(weight, WarmUp) and weight.steps for weight in self.loss_weights.values()):
             self.step += 1
         num_targets = num_targets or terms.num_targets
         total = self._weighted(terms.sums) / num_targets + self._weighted(terms.values)
         sums = {name: value.detach() / num_targets for name, value in terms.sums.items()}
         return StepLoss(total, sums, {name: value.detach() for name, value in terms.values.items()})
+
+    def _check_weights(self, terms: LossTerms) -> None:
+        names = {*terms.sums, *terms.values}
+        unused = self.loss_weights.keys() - names - {name.partition("/")[0] for name in names}
+        if unused:
+            raise ConfigError(
+                f"loss_weights of {type(self).__name__} has {', '.join(sorted(unused))}; expected names of terms or of "
+                f"their parts: {', '.join(sorted(names))}"
+            )
 
     def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor | float:
         """The weighted sum of terms: within each part first, then over the parts."""

@@ -68,12 +68,12 @@ class SIGMA(NextItemRecommender):
         self.interest_temperature, self.mie_loss = config["interest_temperature"], config["mie_loss"]
         self.orth_loss, self.detach_prior = config["orth_loss"], config["detach_prior"]
         self.num_interests = config["num_categories"] if self.prior == "mixture" or self.scorer == "interests" else 0
-        self.loss_weights = {
-            "sequence/kl": WarmUp(config["kl_weight"], config["kl_anneal_steps"]),  # lambda
-            "interests": config["mie_weight"] if self.scorer == "sequence" else 1.0,  # beta_1
-            "interests/kl": config["mie_kl_weight"],
-            "orthogonality": config["orth_weight"],  # beta_2
-        }
+        if self.scorer == "sequence":
+            self.loss_weights["sequence/kl"] = WarmUp(config["kl_weight"], config["kl_anneal_steps"])  # lambda
+        if self.num_interests:
+            self.loss_weights["interests"] = config["mie_weight"] if self.scorer == "sequence" else 1.0  # beta_1
+            self.loss_weights["interests/kl"] = config["mie_kl_weight"]
+            self.loss_weights["orthogonality"] = config["orth_weight"]  # beta_2
         hidden_size, log_var_bias = config["hidden_size"], config["log_var_bias"]
 
         if self.scorer == "sequence":

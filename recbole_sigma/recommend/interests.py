@@ -78,7 +78,7 @@ def require_interests(model) -> None:
         hint = " with these settings" if hasattr(model, "interests") else ""
         raise RequestError(
             f"{type(model).__name__} has no interests{hint}; expected a checkpoint of a model with several vectors per "
-            f"user: {_names('interests')}, with settings that give it interests"
+            f"user: {_names('interests')} with settings that give it interests, or a MultiInterestRecommender of yours"
         )
 
 

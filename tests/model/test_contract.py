@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from recbole_sigma.defaults import next_item_defaults
 from recbole_sigma.errors import ConfigError
+from recbole_sigma.evaluation import rank_catalog
 from recbole_sigma.layers import gaussian, transformer
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.layers.padded_packing import PaddedPacking
@@ -387,3 +388,23 @@ def test_sasrec_ap_has_the_parameters_of_one_of_the_transformers_of_sigma():
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]))
     print(*(digest_of_a_short_training(name, 0) for name in CASES))
+
+
+@every_model
+def test_a_weight_of_no_term_is_refused_with_the_names_there_are(name):
+    model = build(name).train()
+    model.loss_weights["orthogonalty"] = 0.1
+    with pytest.raises(ConfigError, match="loss_weights of .* has orthogonalty; expected names of terms .*ce"):
+        model.calculate_loss(packed(*SEQUENCES))
+
+
+@pytest.mark.parametrize(
+    "take", [lambda states, packing: states.unsqueeze(1), lambda states, packing: states[packing.last]]
+)
+def test_user_vectors_of_another_shape_are_refused_before_they_are_ranked(take):
+    """A vector after each item instead of the last ones, and vectors without their number of interests."""
+    model = build("SASRecAP").eval()
+    model.encode_users = lambda items, packing: take(model.encode(items, packing), packing)
+    rows = last_position(*SEQUENCES)
+    with torch.no_grad(), pytest.raises(ConfigError, match=r"SASRecAP: encode_users gives .* for 4 sequences"):
+        rank_catalog(model, rows, model.n_items, 3, None, None)
