@@ -172,10 +172,9 @@ def train_interrupted(model, data_path, monkeypatch, stops, **settings):
         The last checkpoint and the state after the training, value by value.
     """
     final = {}
-    fit = ResumableTrainer.fit
 
     def keeping(self, *args, **kwargs):
-        result = fit(self, *args, **kwargs)
+        result = super(ResumableTrainer, self).fit(*args, **kwargs)
         if self.saver is not None:
             final.update(self.saver.state.take(), order=self.saver.state.order())
         return result

@@ -76,10 +76,9 @@ def _die_writing(number):
 
 def _keep_final_state():
     """Write the whole state after the training to ``final.pt``."""
-    fit = ResumableTrainer.fit
 
     def keeping(self, *args, **kwargs):
-        result = fit(self, *args, **kwargs)
+        result = super(ResumableTrainer, self).fit(*args, **kwargs)
         state = {"order": self.saver.state.order(), **self.saver.state.take()}
         torch.save(state, "final.pt")
         return result
