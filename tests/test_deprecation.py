@@ -78,3 +78,8 @@ def test_settings_that_a_subclass_of_the_old_base_declares_are_checked():
     same = SASRecAP(all_settings, Catalog(NUM_ITEMS))
     assert str(model.causal_transformer(all_settings)) == str(same.encoder)
     assert str(model.sequence_input(all_settings)) == str(same.embed)
+
+
+def test_a_model_that_overrides_the_loss_that_training_does_not_call_is_refused():
+    with pytest.raises(ConfigError, match="Silent overrides calculate_loss.*docs/new-model.md"):
+        type("Silent", (SASRecAP,), {"calculate_loss": lambda self, interaction: None})

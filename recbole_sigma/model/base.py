@@ -111,6 +111,16 @@ class NextItemRecommender(SequentialRecommender, ABC):
     num_interests = 0
     normalize_items = False
 
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.calculate_loss is not NextItemRecommender.calculate_loss and (
+            cls.step_loss is NextItemRecommender.step_loss
+        ):
+            raise ConfigError(
+                f"{cls.__name__} overrides calculate_loss, which training does not call; expected loss_terms, as "
+                "docs/new-model.md shows"
+            )
+
     @classmethod
     def check_combination(cls, config) -> None:
         """Raise ConfigError for settings that are valid one by one but not together."""
