@@ -47,7 +47,7 @@ OWN_STATE = ": state "
 NOTE = """\
 Medians over the rounds, in which the trees take turns, and of the ratios within a round, with the least and the largest
 of them. An epoch is the second one of a training with the default settings on ml-100k. Imports and the recommendation
-are processes of their own, less `import torch`; peak memory is that of a training and its evaluations."""
+are processes of their own, measured from the end of `import torch`; peak memory is that of a training and its evaluations."""
 
 
 class Children(NamedTuple):
@@ -187,7 +187,6 @@ def time_report(older: Path, present: Path, children: Children, rounds: int, wor
 
 def _round(ordered: list[Path], children: Children, words: list[str]) -> dict[str, dict[Path, float]]:
     """What each tree takes, by the name of the row; ``words`` are those of a recommendation."""
-    torch = children.run(ordered[0], "imports", names=["torch"])["cpu"]
     costs: dict[str, dict[Path, float]] = {}
     for model in TIMED:
         for tree in ordered:
@@ -195,11 +194,11 @@ def _round(ordered: list[Path], children: Children, words: list[str]) -> dict[st
             costs.setdefault(f"{model}, an epoch, CPU s", {})[tree] = epoch["cpu"]
             costs.setdefault(f"{model}, peak MB", {})[tree] = epoch["memory"]
     programs = {
-        "`import recbole_sigma`, CPU s": ("imports", {"names": ["torch", "recbole_sigma"]}),
+        "`import recbole_sigma`, CPU s": ("imports", {"name": "recbole_sigma"}),
         "`recbole-sigma recommend`, CPU s": ("command", {"words": words}),
     }
     for name, (what, arguments) in programs.items():
-        costs[name] = {tree: children.run(tree, what, **arguments)["cpu"] - torch for tree in ordered}
+        costs[name] = {tree: children.run(tree, what, **arguments)["cpu"] for tree in ordered}
     return costs
 
 

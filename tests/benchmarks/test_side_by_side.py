@@ -83,7 +83,7 @@ def test_what_a_tree_lacks_is_a_difference_unless_it_belongs_to_a_checkpoint():
 def test_code_of_another_tree_is_refused(children, tmp_path):
     (tmp_path / "tree").mkdir()
     with pytest.raises(ChildFailed, match=r"imports in .*: (ModuleNotFoundError|ImportError)"):
-        children.run(tmp_path / "tree", "imports", names=["recbole_sigma"])
+        children.run(tmp_path / "tree", "imports", name="recbole_sigma")
 
 
 def test_no_such_commit_ends_with_what_git_says():
