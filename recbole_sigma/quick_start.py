@@ -15,6 +15,7 @@ from recbole_sigma.training import checkpoint
 from recbole_sigma.training.resume import ResumableRun, find_interrupted
 from recbole_sigma.training.run_log import new_run_id, run_log
 from recbole_sigma.training.saving import StateSaver
+from recbole_sigma.training.seen_rules import compare_rules
 from recbole_sigma.training.trainer import can_resume, has_state, trainer_class
 
 __getattr__ = renamed(
@@ -42,7 +43,9 @@ def run_recbole_sigma(
         The entries of RecBole's ``run_recbole`` (``best_valid_score``, ``valid_score_bigger``,
         ``best_valid_result``, ``test_result``) and ``model``, ``dataset``, ``seed``, ``remove_seen``, ``parameters``,
         ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``. The result of validation is that of the best
-        epoch, or of the checkpoint that was tested.
+        epoch, or of the checkpoint that was tested. If items seen before are removed and more than 1 % of the test
+        targets are repeats, ``test_result_by_rule`` has the metrics under each rule of ``data.seen``: ``removed``,
+        ``kept`` and ``recbole``.
 
     Raises:
         RecBoleSigmaError: the input must be changed; the message says how.
@@ -109,6 +112,7 @@ def run(config: Config, saved: bool = True) -> dict:
             valid_result, test_result = _train_and_test(config, parts, trains, trains and saved)
         logger.info(f"best validation result: {valid_result}")
         logger.info(f"test result: {test_result}")
+        by_rule = compare_rules(trainer, parts.test_data, test_result)
 
     return {
         "model": config["model"],
@@ -122,6 +126,7 @@ def run(config: Config, saved: bool = True) -> dict:
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": valid_result,
         "test_result": test_result,
+        **({"test_result_by_rule": by_rule} if by_rule else {}),
         "checkpoint": config["checkpoint"] or (trainer.saved_model_file if saved else None),
         "log": str(log_file),
     }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from logging import getLogger
 
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.sampler import Sampler
+from recbole.sampler.sampler import AbstractSampler
+from recbole.utils import EvaluatorType
 from torch import Tensor
 
-from recbole_sigma.data.sequences import gather_ragged, windows
-from recbole_sigma.data.target_rows import TARGET_INDEX
+from recbole_sigma.data.seen import KEPT, RECBOLE, REMOVED, UnderRule, rule_of, seen_before
+from recbole_sigma.data.sequences import windows
 from recbole_sigma.errors import DataError
 from recbole_sigma.layers.packing import Packing, TrainingBatch
 from recbole_sigma.ops.transfer import to_device
@@ -154,34 +157,89 @@ def _fill(lengths, most):
     return sizes
 
 
-class FullSortLoader(FullSortEvalDataLoader):
+class FullSortLoader(UnderRule, FullSortEvalDataLoader):
     """Evaluation rows that rank the whole catalog, ``eval_batch_size`` at a time for models of every type.
 
-    With ``remove_seen`` the items that a user interacted with before are not ranked, for every model, unless one of
-    them is the target. Without it every item is ranked. RecBole removes them for general models only.
+    What users had before is found in the same way for every model, and the rule says what is done with it.
     """
+
+    def __init__(self, config, dataset, sampler, earlier=()):
+        """
+        Args:
+            sampler: knows the items of users, for models that are not sequential.
+            earlier: the splits before, for the same models.
+        """
+        self.rule, self.seen = rule_of(config), seen_before(config, dataset, earlier)
+        super().__init__(config, dataset, sampler)
 
     def _init_batch_size_and_step(self):
         self.step = self.config["eval_batch_size"]
         self.set_batch_size(self.step)
 
     def collate_fn(self, index):
-        interaction, history, positive_user, positive_item = super().collate_fn(index)
-        if not self.config["remove_seen"]:
-            history = None
-        elif self.is_sequential:
-            row, item = self._seen_before(interaction)
-            is_target = item == interaction[self.iid_field][row]
-            history = row[~is_target], item[~is_target]
-        return interaction, history, positive_user, positive_item
+        interaction, _, positive_row, positive_item = super().collate_fn(index)
+        return interaction, self._left_out(interaction, positive_row, positive_item), positive_row, positive_item
 
-    def _seen_before(self, interaction):
-        if TARGET_INDEX not in interaction:  # benchmark files have only the lists
-            items = interaction[self.iid_field + self.config["LIST_SUFFIX"]]
-            row, column = items.nonzero(as_tuple=True)
-            return row, items[row, column]
-        items = self._dataset.interactions[self.iid_field]
-        return gather_ragged(items, *self._dataset.seen_before(interaction[TARGET_INDEX]))
+    def list_of_targets(self) -> Tensor:
+        """Number of the ranked list of each row of the data set: its own, or for other models one for each user."""
+        rows = self._dataset.inter_feat
+        return torch.arange(len(rows)) if self.is_sequential else rows[self.uid_field]
+
+    def _left_out(self, interaction, positive_row: Tensor, positive_item: Tensor) -> tuple[Tensor, Tensor] | None:
+        if self.rule == KEPT:
+            return None
+        row, item = self.seen.pairs(interaction)
+        if self.rule == RECBOLE:
+            num_items = self._dataset.item_num
+            other = ~torch.isin(row * num_items + item, positive_row * num_items + positive_item)
+            row, item = row[other], item[other]
+        return row, item
+
+
+class SampledLoader(UnderRule, NegSampleEvalDataLoader):
+    """Evaluation rows that rank the targets of a user among sampled items, or that have labels.
+
+    Where items seen before are removed, a target that the user had before is no candidate, and so a miss. Metrics of
+    single pairs, such as AUC and LogLoss, rank nothing: for them every target stays.
+    """
+
+    def __init__(self, config, dataset, sampler_of: Callable[[str], AbstractSampler], earlier=()):
+        """
+        Args:
+            sampler_of: gives what draws the candidates under a rule.
+            earlier: the splits before, for models that are not sequential.
+        """
+        self.rule, self.seen = rule_of(config), seen_before(config, dataset, earlier)
+        self._sampler_of = sampler_of
+        super().__init__(config, dataset, sampler_of(self.rule))
+
+    @contextmanager
+    def under(self, rule):
+        own, self._sampler = self._sampler, self._sampler_of(rule)
+        try:
+            with super().under(rule):
+                yield
+        finally:
+            self._sampler = own
+
+    def collate_fn(self, index):
+        candidates, row, positive_row, positive_item = super().collate_fn(index)
+        if self.rule == REMOVED and row is not None and self.config["eval_type"] == EvaluatorType.RANKING:
+            left = ~self._repeated_targets(candidates, row)
+            candidates, row = candidates[left], row[left]
+        return candidates, row, positive_row, positive_item
+
+    def list_of_targets(self) -> Tensor:
+        """Number of the ranked list of each row of the data set: one for each user."""
+        return self._dataset.inter_feat[self.uid_field]
+
+    def _repeated_targets(self, candidates, row: Tensor) -> Tensor:
+        """Which candidates are targets that the user had before; the targets of a row are the first candidates."""
+        count = row.bincount()
+        place = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+        repeated = place < (count // self.times)[row]
+        repeated[repeated.clone()] = self.seen.repeated(candidates[repeated])
+        return repeated
 
 
 class SeenItemsSampler(Sampler):
@@ -200,8 +258,3 @@ class SeenItemsSampler(Sampler):
             for user, item in zip(users, items):
                 used[phase][user].add(item)
         return used
-
-
-def loader_class(mode: str) -> type:
-    """Loader of an evaluation mode of RecBole: ``full``, ``labeled``, or a sampled one such as ``uni100``."""
-    return FullSortLoader if mode == "full" else NegSampleEvalDataLoader

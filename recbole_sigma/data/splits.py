@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
-from recbole_sigma.data.loaders import CutLoader, SeenItemsSampler, SequenceDataLoader, loader_class
+from recbole_sigma.data.loaders import CutLoader, FullSortLoader, SampledLoader, SeenItemsSampler, SequenceDataLoader
+from recbole_sigma.data.seen import KEPT
 from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import ConfigError, DataError
 from recbole_sigma.model.base import NextItemRecommender
@@ -45,12 +48,8 @@ def create_loaders(config, dataset) -> tuple:
     samplers = create_samplers(config, dataset, datasets)
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
-        loader_class(config["eval_args"]["mode"][phase])(
-            config, split, _eval_sampler(config, dataset, datasets, phase, sampler)
-        )
-        if len(split)
-        else None
-        for phase, split, sampler in zip(("valid", "test"), datasets[1:], samplers[1:])
+        _eval_loader(config, dataset, datasets, phase, sampler) if len(split) else None
+        for phase, split, sampler in zip(PHASES[1:], datasets[1:], samplers[1:])
     ]
     return (train, *evaluation)
 
@@ -73,12 +72,20 @@ def _train_loader(config, dataset, train_set, sampler):
     return loader(config, train_set, sampler, shuffle=config["shuffle"])
 
 
-def _eval_sampler(config, dataset, datasets, phase: str, sampler):
-    """The sampler of evaluation; with sampled candidates it decides whether items seen before are ranked."""
-    if config["eval_args"]["mode"][phase] in ("full", "labeled"):
+def _eval_loader(config, dataset, datasets, phase: str, sampler) -> FullSortLoader | SampledLoader:
+    number = PHASES.index(phase)
+    split, earlier = datasets[number], datasets[:number]
+    if config["eval_args"]["mode"][phase] == "full":
+        return FullSortLoader(config, split, sampler, earlier)
+    return SampledLoader(config, split, partial(_eval_sampler, config, dataset, datasets, phase, sampler), earlier)
+
+
+def _eval_sampler(config, dataset, datasets, phase: str, sampler, rule: str):
+    """What draws the candidates of an evaluation under a rule."""
+    if config["eval_args"]["mode"][phase] == "labeled":
         return sampler
     distribution = config[f"{phase}_neg_sample_args"]["distribution"]
-    if not config["remove_seen"]:
+    if rule == KEPT:
         return RepeatableSampler(PHASES, dataset, distribution).set_phase(phase)
     kind = SeenItemsSampler if TARGET_INDEX in datasets[0].inter_feat else Sampler
     return kind(PHASES, datasets, distribution).set_phase(phase)

@@ -9,7 +9,7 @@ from recbole.evaluator import Collector
 from torch import Tensor
 
 from recbole_sigma.evaluation.diversity import bit_masks
-from recbole_sigma.evaluation.ranking import RankedItems
+from recbole_sigma.evaluation.ranking import Ranked, RankedItems
 
 
 class TopItemsCollector(Collector):
@@ -35,20 +35,36 @@ class TopItemsCollector(Collector):
             self.data_struct.set("data.item_categories", bit_masks(*dataset.item_categories, dataset.item_num))
 
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
-        if not isinstance(scores_tensor, RankedItems):
-            super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+        if isinstance(scores_tensor, RankedItems):
+            self._collect_lists(scores_tensor.items, positive_u, positive_i)
             return
-        items = scores_tensor.items
+        if scores_tensor.dim() == 2:
+            ranked = Ranked(*scores_tensor.topk(max(self.topk))).without_unranked()
+            self._collect_lists(ranked.items, positive_u, positive_i)
+            scores_tensor = with_ranked_positives(scores_tensor, positive_u, positive_i)
+        super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+
+    def _collect_lists(self, items: Tensor, positive_row: Tensor, positive_item: Tensor) -> None:
         if self.register.need("rec.items"):
             self.parts["rec.items"].append(items)
         if self.register.need("rec.topk"):
-            self.parts["rec.topk"].append(hits_and_positives(items, positive_u, positive_i))
+            self.parts["rec.topk"].append(hits_and_positives(items, positive_row, positive_item))
 
     def get_data_struct(self):
         for name, parts in self.parts.items():
-            self.data_struct.update_tensor(name, torch.cat(parts))
+            self.data_struct.set(name, torch.cat(parts))  # in place of RecBole's lists, which have no empty places
         self.parts.clear()
         return super().get_data_struct()
+
+
+def with_ranked_positives(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
+    """Scores ``[B, V]`` in which positive items that are not ranked, of score -inf, come after all that are.
+
+    Metrics of the mean rank, such as GAUC, would count them beyond the end of the list: such a pair of a positive and a
+    negative item is one in wrong order.
+    """
+    lowest = torch.finfo(scores.dtype).min
+    return scores.index_put((row, item), scores[row, item].clamp(min=lowest))
 
 
 def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tensor) -> Tensor:

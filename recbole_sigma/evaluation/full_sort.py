@@ -46,14 +46,15 @@ def rank_catalog(
         item_features: an interaction of the ``num_items`` items, for models that score pairs.
 
     Returns:
-        Scores and items of each row, ``[B, k]``, best first.
+        Scores and items of each row, ``[B, k]``, best first; score -inf and item 0 in the places at the end of a row
+        with fewer items to recommend.
     """
     if hasattr(model, "user_vectors"):
-        return top_items(_user_vectors(model, interaction), model.item_vectors, k, excluded)
+        return top_items(_user_vectors(model, interaction), model.item_vectors, k, excluded).without_unranked()
     step = max(1, SCORES_AT_ONCE // num_items)
     parts = [slice(start, start + step) for start in range(0, len(interaction), step)]
     ranked = [_top_of_rows(model, interaction, rows, num_items, k, excluded, item_features) for rows in parts]
-    return Ranked(*(torch.cat(part) for part in zip(*ranked)))
+    return Ranked(*(torch.cat(part) for part in zip(*ranked))).without_unranked()
 
 
 def _user_vectors(model, interaction) -> Tensor:

@@ -34,9 +34,20 @@ class Ranked(NamedTuple):
         scores, place = scores.topk(min(k, scores.shape[1]))
         return Ranked(scores, items.gather(1, place))
 
+    def without_unranked(self) -> Ranked:
+        """Item 0, an empty place, where the score is -inf: what cannot be recommended is in no list.
+
+        All excluded items have this score. An item to which the model itself gives -inf is not recommended either, so
+        the score decides. NaN is a fault of the model and not an empty place.
+        """
+        return Ranked(self.scores, self.items.masked_fill(self.scores == -math.inf, 0))
+
 
 class RankedItems(NamedTuple):
-    """The first ``max(topk)`` items of each row, best first, in place of scores ``[B, V]``."""
+    """The first ``max(topk)`` items of each row, best first, in place of scores ``[B, V]``.
+
+    Where fewer items can be recommended, the places at the end have item 0, which is never a hit.
+    """
 
     items: Tensor  # [B, k]
 

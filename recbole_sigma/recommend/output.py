@@ -38,7 +38,7 @@ def as_table(batch: Batch, catalog: Catalog, columns: Columns) -> pd.DataFrame:
     )
     if catalog.has_titles:
         table["title"] = catalog.titles[batch.items].ravel()
-    return table[np.isfinite(table["score"].to_numpy())]
+    return table[batch.items.ravel() > 0]
 
 
 @contextmanager

@@ -92,8 +92,8 @@ class Batch(NamedTuple):
     """Recommendations for ``B`` users, as arrays."""
 
     users: np.ndarray  # [B], tokens
-    items: np.ndarray  # [B, k], ids, best first
-    scores: np.ndarray  # [B, k], -inf where a user is left with fewer than k items
+    items: np.ndarray  # [B, k], ids, best first, and 0 where a user is left with fewer than k items
+    scores: np.ndarray  # [B, k], -inf there
     unknown: np.ndarray  # [B], items of the history that were skipped
     by_popularity: np.ndarray  # [B], whether nothing was left of the history
     num_interactions: int  # of all histories, unknown items included
@@ -337,10 +337,9 @@ class Recommender:
         for histories, own in zip(self._in_batches(everyone), self.batches(everyone, k, keep_seen)):
             best = self._recommend(histories, k, keep_seen, self._exact)
             for row in np.flatnonzero(~best.by_popularity):
-                expected = best.items[row, np.isfinite(best.scores[row])]
+                expected = best.items[row][best.items[row] > 0]
                 if len(expected):
-                    found = own.items[row, np.isfinite(own.scores[row])]
-                    shares.append(np.isin(expected, found).mean())
+                    shares.append(np.isin(expected, own.items[row]).mean())
         if not shares:
             raise RequestError(
                 "no history has an item that the model knows, and leaves others to recommend; expected one at least"
@@ -391,7 +390,7 @@ class Recommender:
 
     def _recommendations(self, batch: Batch) -> Iterator[tuple[str, Recommendation]]:
         """The user and the recommendation of each row of a batch."""
-        counts = np.isfinite(batch.scores).sum(1)
+        counts = (batch.items > 0).sum(1)
         tokens, scores = self.catalog.tokens[batch.items].tolist(), batch.scores.tolist()
         rows = zip(batch.users, tokens, scores, counts, batch.unknown.tolist(), batch.by_popularity.tolist())
         for user, items, own, count, unknown, by_popularity in rows:

@@ -31,7 +31,7 @@ class Example(NamedTuple):
         row: its number.
         why: what it is an example of.
         history: ``[T]``, ids, oldest first.
-        ranked: ``[V - 1]``, ids from the best item to the worst; those that are left out are last.
+        ranked: ``[R]``, ids of the items that can be recommended, best first.
         interests: those after the history, or None for models without interests.
         of_history: ``[T]``, category or interest of each item of the history; None without interests.
         of_item: ``[V]``, category or interest of any item; None without interests.
@@ -93,6 +93,7 @@ def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str, categ
     history = interaction[model.ITEM_SEQ][0]
     history = history[history > 0]
     ranked = recommender.rank(interaction, loader.dataset.item_num, excluded).items[0].cpu().numpy()
+    ranked = ranked[ranked > 0]
     interests = of_history = of_item = None
     if has_interests(model):
         interests = interests_of_row(model, interaction.to(recommender.device))
@@ -167,7 +168,7 @@ def _words(recommender: Recommender, held_out: HeldOut, example: Example) -> dic
         "user": str(dataset.field2id_token[dataset.uid_field][held_out.user[example.row]]),
         "length": int(held_out.length[example.row]),
         "read": len(history),
-        "place": int(np.flatnonzero(example.ranked == target)[0]) + 1,
+        "place": next((int(index) + 1 for index in np.flatnonzero(example.ranked == target)), None),
         "next": item(target, numbers[target]),
         "latest": history[::-1][:LATEST],
         "recommended": [item(id_, numbers[id_]) for id_ in example.ranked[:RECOMMENDED].tolist()],
