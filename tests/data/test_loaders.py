@@ -163,7 +163,7 @@ def seen(history, num_rows):
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRec", "FEARec", "BPR"])
 @pytest.mark.parametrize("max_length", [2, 50])
-def test_items_seen_before_are_left_out_for_every_model_except_the_target(config_for, model, max_length):
+def test_all_items_seen_before_are_left_out_for_every_model(config_for, model, max_length):
     rows = random_rows(items=20, longest=12)  # so that users repeat items
     config = config_for(model, rows, MAX_ITEM_LIST_LENGTH=max_length, eval_batch_size=5)
     dataset, (_, valid, test) = loaders(config)
@@ -174,10 +174,32 @@ def test_items_seen_before_are_left_out_for_every_model_except_the_target(config
             for user, found, target in zip(users, seen(history, len(users)), positive_item.tolist()):
                 items = sequences(rows)[user]
                 assert tokens(dataset, "item_id", torch.tensor([target])) == [items[end]]
-                assert found == {dataset.token2id("item_id", item) for item in items[:end]} - {target}
+                assert found == {dataset.token2id("item_id", item) for item in items[:end]}
                 checked += 1
             assert len(users) <= 5
         assert checked == 12
+
+
+@pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
+def test_a_loader_follows_another_rule_for_a_while(config_for, model):
+    rows = random_rows(items=20, longest=12)
+    dataset, (_, _, test) = loaders(config_for(model, rows, MAX_ITEM_LIST_LENGTH=2))
+
+    def left_out():
+        found, names = {}, dataset.field2id_token["item_id"]
+        for interaction, history, _, positive_item in test:
+            users = tokens(dataset, "user_id", interaction["user_id"])
+            own = [set() for _ in users] if history is None else seen(history, len(users))
+            found.update((user, {names[item] for item in items}) for user, items in zip(users, own))
+        return found
+
+    before = {user: items[:-1] for user, items in sequences(rows).items()}
+    with test.under("recbole"):
+        assert left_out() == {user: set(before[user]) - {items[-1]} for user, items in sequences(rows).items()}
+    with test.under("kept"):
+        assert left_out() == {user: set() for user in before}
+    assert left_out() == {user: set(items) for user, items in before.items()}
+    assert any(items[-1] in before[user] for user, items in sequences(rows).items())
 
 
 @pytest.mark.parametrize("model", ["SIGMA", "SASRec", "BPR"])
