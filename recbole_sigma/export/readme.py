@@ -56,7 +56,8 @@ if history:
 {score}else:  # no item that the model knows: the most popular ones
     scores = np.array([items["popularity"]], dtype=np.float32)
 scores[0, [0, *history]] = -np.inf  # the padding, and the items of the history
-for item in np.argsort(-scores[0], kind="stable")[:10]:
+best = np.argsort(-scores[0], kind="stable")[:10]
+for item in best[scores[0, best] > -np.inf]:
     print(tokens[item], scores[0, item])
 ```
 """
