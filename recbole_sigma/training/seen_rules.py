@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from logging import getLogger
 
 from recbole.utils import EvaluatorType
@@ -25,11 +26,23 @@ def results_by_rule(trainer, loader, rules: Sequence[str] = RULES) -> dict[str, 
         The metrics by rule.
     """
     results = {}
-    for rule in rules:
-        with loader.under(rule):
-            result = trainer.evaluate(loader, load_best_model=False)
-        results[rule] = {metric: float(value) for metric, value in result.items()}
+    with _without_wandb(trainer):
+        for rule in rules:
+            with loader.under(rule):
+                result = trainer.evaluate(loader, load_best_model=False)
+            results[rule] = {metric: float(value) for metric, value in result.items()}
     return results
+
+
+@contextmanager
+def _without_wandb(trainer) -> Iterator[None]:
+    """RecBole writes each evaluation there under the same names, so that the last one would stand for the test."""
+    logger = trainer.wandblogger
+    logs, logger.log_wandb = logger.log_wandb, False
+    try:
+        yield
+    finally:
+        logger.log_wandb = logs
 
 
 def compare_rules(trainer, loader, result: dict[str, float] | None) -> dict[str, dict[str, float]] | None:
