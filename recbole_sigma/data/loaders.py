@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recbole_sigma.data.seen import KEPT, RECBOLE, REMOVED, UnderRule, rule_of, seen_before
 from recbole_sigma.data.sequences import windows
+from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import DataError
 from recbole_sigma.layers.packing import Packing, TrainingBatch
 from recbole_sigma.ops.transfer import to_device
@@ -245,16 +246,34 @@ class SampledLoader(UnderRule, NegSampleEvalDataLoader):
 class SeenItemsSampler(Sampler):
     """Draws evaluation negatives among the items that a user has not interacted with up to the phase.
 
-    RecBole's sampler knows the rows of the data sets only. The first item of a user is not a row of a sequential data
-    set.
+    RecBole's sampler knows the targets of the data sets only. The first item of a user is no target of a sequential
+    data set, and the lists of rows that were split in advance may have items that are no targets.
     """
+
+    def __init__(self, phases, datasets, distribution, list_field):
+        """
+        Args:
+            list_field: column of the lists of items in rows that were split in advance.
+        """
+        self._list_field = list_field
+        super().__init__(phases, datasets, distribution)
 
     def get_used_ids(self):
         used = super().get_used_ids()
-        dataset = self.datasets[0]
-        first = dataset.first_of_user[dataset.interactions[dataset.uid_field].unique()]
-        users, items = (dataset.interactions[field][first].numpy() for field in (self.uid_field, self.iid_field))
-        for phase in self.phases:
-            for user, item in zip(users, items):
+        for number, phase in enumerate(self.phases):
+            for user, item in self._pairs_without_row(self.datasets[: number + 1]):
                 used[phase][user].add(item)
         return used
+
+    def _pairs_without_row(self, datasets) -> list[list[int]]:
+        """User and item of the interactions up to a phase that are no targets."""
+        dataset = datasets[0]
+        if TARGET_INDEX in dataset.inter_feat:
+            first = dataset.first_of_user[dataset.interactions[dataset.uid_field].unique()]
+            pairs = [dataset.interactions[field][first] for field in (self.uid_field, self.iid_field)]
+            return torch.stack(pairs, 1).tolist()
+        found = []
+        for rows in (one.inter_feat for one in datasets if self._list_field in one.inter_feat):
+            row, column = rows[self._list_field].nonzero(as_tuple=True)
+            found.append(torch.stack([rows[self.uid_field][row], rows[self._list_field][row, column]], 1))
+        return torch.cat(found).unique(dim=0).tolist() if found else []

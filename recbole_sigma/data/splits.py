@@ -87,5 +87,7 @@ def _eval_sampler(config, dataset, datasets, phase: str, sampler, rule: str):
     distribution = config[f"{phase}_neg_sample_args"]["distribution"]
     if rule == KEPT:
         return RepeatableSampler(PHASES, dataset, distribution).set_phase(phase)
-    kind = SeenItemsSampler if TARGET_INDEX in datasets[0].inter_feat else Sampler
-    return kind(PHASES, datasets, distribution).set_phase(phase)
+    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        list_field = dataset.iid_field + config["LIST_SUFFIX"]
+        return SeenItemsSampler(PHASES, datasets, distribution, list_field).set_phase(phase)
+    return Sampler(PHASES, datasets, distribution).set_phase(phase)

@@ -45,7 +45,9 @@ def histories_and_targets(rows, held_out=1):
 
 def recall_and_ndcg(lists, targets, k):
     """Means over the users, each with one target; both arguments by user."""
-    ranks = [items[:k].index(targets[user]) + 1 if targets[user] in items[:k] else None for user, items in lists.items()]
+    ranks = [
+        items[:k].index(targets[user]) + 1 if targets[user] in items[:k] else None for user, items in lists.items()
+    ]
     recall = sum(rank is not None for rank in ranks) / len(ranks)
     return recall, sum(1 / math.log2(1 + rank) for rank in ranks if rank is not None) / len(ranks)
 
@@ -190,10 +192,24 @@ def test_results_by_rule_are_those_of_one_full_order(tmp_path, model):
     assert list(result["test_result_by_rule"]) == ["removed", "kept", "recbole"]
 
 
-def test_results_by_rule_leave_the_loader_with_its_own(tmp_path):
+class Board:
+    """Shows evaluations as RecBole's logger for wandb does."""
+
+    log_wandb = True
+
+    def __init__(self):
+        self.shown = []
+
+    def log_eval_metrics(self, metrics, head):
+        self.shown += [metrics] * self.log_wandb
+
+
+def test_results_by_rule_leave_the_loader_with_its_own_and_wandb_with_the_test(tmp_path):
     write_atomic(tmp_path, shopping())
     parts, result, _ = evaluated("BPR", tmp_path)
+    board = parts.trainer.wandblogger = Board()
     by_rule = results_by_rule(parts.trainer, parts.test_data)
+    assert not board.shown and board.log_wandb
     assert by_rule["removed"] == pytest.approx(result) and len({str(one) for one in by_rule.values()}) == 3
     assert parts.trainer.evaluate(parts.test_data, load_best_model=False) == result
 
@@ -317,24 +333,39 @@ def test_case_29_recommended_lists_end_where_evaluated_ones_do(tmp_path):
         assert len(found.items) == len(found.scores) == count and set(found.items) <= set(every[12 - count :])
 
 
-def test_case_21_rows_split_in_advance(tmp_path):
-    """Of the lists of the files nothing else is known: a target that its own list has is a miss."""
+def split_in_advance(folder):
+    """Three files of rows with lists, and their walks by user; half of the users walk back for the test."""
     draw = random.Random(4)
-    (tmp_path / "d").mkdir()
+    (folder / "d").mkdir()
     walks = {f"u{user}": draw.sample([f"i{item}" for item in range(17)], 7) for user in range(20)}
     for user in range(0, 20, 2):
         walks[f"u{user}"][6] = walks[f"u{user}"][2]
-    for part, ends in [("train", range(1, 5)), ("valid", [5]), ("test", [6])]:
+    for part, ends in [("train", [3]), ("valid", [5]), ("test", [6])]:
         lines = ["user_id:token\titem_id_list:token_seq\titem_id:token"]
         lines += [f"{user}\t{' '.join(walk[:end])}\t{walk[end]}" for user, walk in walks.items() for end in ends]
-        (tmp_path / "d" / f"d.{part}.inter").write_text("\n".join(lines) + "\n")
+        (folder / "d" / f"d.{part}.inter").write_text("\n".join(lines) + "\n")
     given = {
         "benchmark_filename": ["train", "valid", "test"],
         "load_col": {"inter": ["user_id", "item_id_list", "item_id"]},
         "alias_of_item_id": ["item_id_list"],
     }
-    parts, result, lists = evaluated("SASRecAP", tmp_path, topk=[11], valid_metric="Recall@11", **given)
-    assert result["recall@11"] == 0.5  # the eleven items that are left are all listed
+    return walks, given
+
+
+def test_case_21_rows_split_in_advance(tmp_path):
+    """Of the lists of the files nothing else is known: a target that its own list has is a miss."""
+    walks, given = split_in_advance(tmp_path)
+    parts, result, lists = evaluated("SASRecAP", tmp_path, topk=[12], valid_metric="Recall@12", **given)
+    assert result["recall@12"] == 0.5  # the items that are left are all listed
     assert repeats(parts.test_data) == (20, 10)
     for user, walk in walks.items():
         assert set(lists[user]) - {None} == {f"i{item}" for item in range(17)} - set(walk[:6])
+
+
+def test_case_21_sampled_candidates_of_rows_split_in_advance(tmp_path):
+    """No item of a list is a candidate, also if it is the target of no row."""
+    walks, given = split_in_advance(tmp_path)
+    _, result, lists = evaluated("SASRecAP", tmp_path, eval_args={"mode": "uni30"}, **given)
+    assert result["recall@10"] <= 0.5
+    for user, walk in walks.items():
+        assert not set(lists[user]) & set(walk[:6])

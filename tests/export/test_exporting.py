@@ -72,7 +72,9 @@ def test_the_code_of_the_readme_recommends_what_the_model_recommends(exported, r
 
 
 @pytest.mark.parametrize(
-    "history", [[f"i{number}" for number in range(count)] for count in (25, 36)] + [["nothing", "i9"], ["nothing"], []], ids=len
+    "history",
+    [[f"i{number}" for number in range(count)] for count in (25, 36)] + [["nothing", "i9"], ["nothing"], []],
+    ids=len,
 )
 def test_the_code_of_the_readme_takes_every_history(exported, rec, history):
     printed = [line.split() for line in run_readme(exported["onnx"], ["recbole_sigma", "torch"], history).splitlines()]
