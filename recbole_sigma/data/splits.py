@@ -46,7 +46,7 @@ def create_loaders(config, dataset) -> tuple:
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
         loader_class(config["eval_args"]["mode"][phase])(
-            config, split, _eval_sampler(config, dataset, datasets, phase, sampler)
+            config, split, _eval_sampler(config, datasets, phase, sampler)
         )
         if len(split)
         else None
@@ -73,12 +73,12 @@ def _train_loader(config, dataset, train_set, sampler):
     return loader(config, train_set, sampler, shuffle=config["shuffle"])
 
 
-def _eval_sampler(config, dataset, datasets, phase: str, sampler):
+def _eval_sampler(config, datasets, phase: str, sampler):
     """The sampler of evaluation; with sampled candidates it decides whether items seen before are ranked."""
     if config["eval_args"]["mode"][phase] in ("full", "labeled"):
         return sampler
     distribution = config[f"{phase}_neg_sample_args"]["distribution"]
     if not config["remove_seen"]:
-        return RepeatableSampler(PHASES, dataset, distribution).set_phase(phase)
+        return RepeatableSampler(PHASES, datasets[0], distribution).set_phase(phase)
     kind = SeenItemsSampler if TARGET_INDEX in datasets[0].inter_feat else Sampler
     return kind(PHASES, datasets, distribution).set_phase(phase)
