@@ -20,10 +20,10 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
 
     Equation (15) of Li et al., "Semantic Gaussian Mixture Variational Autoencoder for Sequential Recommendation": items
     are of the same category "if they share at least one genre in common", so an item without a category shares none.
-    The result is the mean over the rows; for K = 1, where there is no pair, it is 0.
+    The result is the mean over the rows that have a pair among their first K; 0 if none has, as for K = 1.
 
     Args:
-        items: ``[B, k]``, best first.
+        items: ``[B, k]``, best first; 0 is an empty place, after the items of its row.
         categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
 
     Returns:
@@ -38,17 +38,22 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         raise ValueError(f"{shapes}; expected items [B, k], at least one, and categories [V, W]")
     if categories.dtype != torch.int64:
         raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
-    num_rows, k = items.shape
-    differing = torch.zeros(k, k, dtype=torch.int64, device=items.device)
-    for rows in items.split(max(1, PAIRS_AT_ONCE // k**2)):
-        shared = torch.zeros(len(rows), k, k, dtype=torch.bool, device=items.device)
+    k = items.shape[1]
+    num_items = items.ne(0).sum(1)  # [B]
+    differing = torch.zeros(k + 1, k, dtype=torch.int64, device=items.device)  # pairs in lists of n items, by last item
+    for rows, length in zip(*(tensor.split(max(1, PAIRS_AT_ONCE // k**2)) for tensor in (items, num_items))):
+        differs = torch.ones(len(rows), k, k, dtype=torch.bool, device=items.device)
         for word in categories.T:
             bits = word[rows]  # [b, k]
-            shared |= (bits.unsqueeze(2) & bits.unsqueeze(1)).ne(0)
-        differing += shared.logical_not().sum(0)
-    length = torch.arange(1, k + 1, device=items.device)
-    pairs = num_rows * length * (length - 1) // 2
-    return differing.tril(-1).sum(1).cumsum(0) / pairs.clamp(min=1).double()
+            differs &= (bits.unsqueeze(2) & bits.unsqueeze(1)).eq(0)
+        differs &= rows.ne(0).unsqueeze(2)
+        differing.index_add_(0, length, differs.tril(-1).sum(2))
+    first = torch.arange(1, k + 1, device=items.device)
+    length = torch.arange(k + 1, device=items.device).unsqueeze(1).minimum(first)  # [k + 1, k], items among the first K
+    pairs = length * (length - 1) // 2
+    rows = num_items.bincount(minlength=k + 1).unsqueeze(1) * pairs.ne(0)
+    shares = differing.cumsum(1) / pairs.clamp(min=1).double()
+    return shares.sum(0) / rows.sum(0).clamp(min=1)
 
 
 def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
