@@ -375,6 +375,24 @@ def counts_of_pop(module):
         return original(self, interaction)
 
 
+@repair("model.general_recommender.pop")
+def negatives_of_pop(module):
+    """model/general_recommender/pop.py:46: counts the sampled negatives of a batch, which are as many as its
+    interactions."""
+
+    @_around(module.Pop, "__init__")
+    def __init__(original, self, config, dataset):
+        original(self, config, dataset)
+        negatives = config["train_neg_sample_args"] or {}
+        self.label_of_negatives = None if negatives.get("distribution", "none") == "none" else config["LABEL_FIELD"]
+
+    @_around(module.Pop, "calculate_loss")
+    def calculate_loss(original, self, interaction):
+        if self.label_of_negatives in interaction:
+            interaction = interaction[interaction[self.label_of_negatives] > 0]
+        return original(self, interaction)
+
+
 @repair("data.dataset.sequential_dataset")
 def first_interactions(module):
     """data/dataset/dataset.py:1399: the counters of a sequential data set lack the first interaction of each user, which

@@ -28,8 +28,9 @@ def by_user(rows):
 
 
 def training_counts(rows):
-    """How often each item is in the training data if the last two items of each user are held out, but never the first."""
-    return Counter(item for items in by_user(rows).values() for item in items[: max(1, len(items) - 2)])
+    """How often each item is in the training data; the last two items of each user are held out, but none of the first
+    two."""
+    return Counter(item for items in by_user(rows).values() for item in items[: max(2, len(items) - 2)])
 
 
 @pytest.fixture
@@ -60,6 +61,14 @@ def test_case_01_pop_counts_every_interaction(tmp_path, monkeypatch, batch):
     recall = run_recbole_sigma("Pop", "ml-100k", config_dict=settings)["test_result"]["recall@20"]
     assert worst / len(users) <= recall + 1e-6 and recall <= best / len(users) + 1e-6
     assert 0.136 < recall < 0.139
+
+
+def test_pop_counts_interactions_and_no_sampled_negatives(settings):
+    parts = build_run(Config("Pop", "d", config_dict={**settings, "topk": [5], "valid_metric": "Recall@5"}))
+    parts.trainer.fit(parts.train_data, saved=False, verbose=False)
+    token = parts.dataset.field2id_token["item_id"]
+    found = {token[item]: int(count) for item, count in enumerate(parts.model.item_cnt) if count}
+    assert found == training_counts(base())
 
 
 @pytest.mark.parametrize("model", ["SASRecAP", "SASRec", "BPR", "Pop"])
@@ -96,7 +105,7 @@ def test_users_of_few_events_count_alike_for_every_model(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     write_atomic(tmp_path, few_events(lengths))
     expected = training_counts(few_events(lengths))
-    users = [max(1, length - 2) for length in lengths]
+    users = [min(length, max(2, length - 2)) for length in lengths]
     for model in ("SASRecAP", "SASRec", "BPR"):
         config = Config(model, "d", config_dict={**PLAIN, "data_path": str(tmp_path), "topk": [2], "valid_metric": "Recall@2"})
         train = create_loaders(config, create_dataset(config))[0].dataset
