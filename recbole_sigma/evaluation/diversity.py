@@ -23,7 +23,7 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
     The result is the mean over the rows that have a pair among their first K; 0 if none has, as for K = 1.
 
     Args:
-        items: ``[B, k]``, best first; 0 is an empty place, after the items of its row.
+        items: ``[B, k]``, best first; 0 is an empty place.
         categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
 
     Returns:
@@ -39,21 +39,21 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
     if categories.dtype != torch.int64:
         raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
     k = items.shape[1]
-    num_items = items.ne(0).sum(1)  # [B]
-    differing = torch.zeros(k + 1, k, dtype=torch.int64, device=items.device)  # pairs in lists of n items, by last item
-    for rows, length in zip(*(tensor.split(max(1, PAIRS_AT_ONCE // k**2)) for tensor in (items, num_items))):
-        differs = torch.ones(len(rows), k, k, dtype=torch.bool, device=items.device)
+    differing = torch.zeros(k + 1, k, dtype=torch.int64, device=items.device)  # pairs of rows with n items at K
+    num_rows = torch.zeros_like(differing)
+    for rows in items.split(max(1, PAIRS_AT_ONCE // k**2)):
+        filled = rows.ne(0)
+        differs = filled.unsqueeze(2) & filled.unsqueeze(1)
         for word in categories.T:
             bits = word[rows]  # [b, k]
             differs &= (bits.unsqueeze(2) & bits.unsqueeze(1)).eq(0)
-        differs &= rows.ne(0).unsqueeze(2)
-        differing.index_add_(0, length, differs.tril(-1).sum(2))
-    first = torch.arange(1, k + 1, device=items.device)
-    length = torch.arange(k + 1, device=items.device).unsqueeze(1).minimum(first)  # [k + 1, k], items among the first K
+        length = filled.cumsum(1)
+        differing.scatter_add_(0, length, differs.tril(-1).sum(2).cumsum(1))
+        num_rows.scatter_add_(0, length, torch.ones_like(length))
+    length = torch.arange(k + 1, device=items.device).unsqueeze(1)
     pairs = length * (length - 1) // 2
-    rows = num_items.bincount(minlength=k + 1).unsqueeze(1) * pairs.ne(0)
-    shares = differing.cumsum(1) / pairs.clamp(min=1).double()
-    return shares.sum(0) / rows.sum(0).clamp(min=1)
+    shares = differing / pairs.clamp(min=1).double()
+    return shares.sum(0) / (num_rows * pairs.ne(0)).sum(0).clamp(min=1)
 
 
 def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
