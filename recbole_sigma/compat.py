@@ -12,7 +12,7 @@ import functools
 import sys
 import types
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
@@ -361,6 +361,196 @@ def count_metrics(module):
         for struct in (data, returned._data_dict):
             struct.update(counts)
         return returned
+
+
+@repair("model.general_recommender.pop")
+def counts_of_pop(module):
+    """model/general_recommender/pop.py:47: ``item_cnt[item] = item_cnt[item] + 1`` counts an item once a batch, however
+    often the batch has it (RecBole #1844)."""
+
+    @_around(module.Pop, "calculate_loss")
+    def calculate_loss(original, self, interaction):
+        times = torch.bincount(interaction[self.ITEM_ID], minlength=self.n_items)
+        self.item_cnt += (times - 1).clamp(min=0).unsqueeze(1)
+        return original(self, interaction)
+
+
+@repair("model.general_recommender.pop")
+def negatives_of_pop(module):
+    """model/general_recommender/pop.py:46: counts the sampled negatives of a batch, which are as many as its
+    interactions."""
+
+    @_around(module.Pop, "__init__")
+    def __init__(original, self, config, dataset):
+        original(self, config, dataset)
+        negatives = config["train_neg_sample_args"] or {}
+        self.label_of_negatives = None if negatives.get("distribution", "none") == "none" else config["LABEL_FIELD"]
+
+    @_around(module.Pop, "calculate_loss")
+    def calculate_loss(original, self, interaction):
+        if self.label_of_negatives in interaction:
+            interaction = interaction[interaction[self.label_of_negatives] > 0]
+        return original(self, interaction)
+
+
+@repair("data.dataset.sequential_dataset")
+def first_interactions(module):
+    """data/dataset/dataset.py:1399: the counters of a sequential data set lack the first interaction of each user, which
+    is no row of it. ``inter_matrix`` (sequential_dataset.py:186) has them."""
+
+    @_around(module.SequentialDataset, "counter")
+    def counter(original, self, field):
+        if field not in (self.uid_field, self.iid_field) or self.item_list_length_field not in self.inter_feat:
+            return original(self, field)
+        matrix = self.inter_matrix()
+        return Counter((matrix.row if field == self.uid_field else matrix.col).tolist())
+
+
+@repair("evaluator.collector")
+def counts_without_padding(module):
+    """evaluator/collector.py:87-94: the numbers of items and users count the padding (RecBole #830), and the counts of
+    items leave out those that are not in the training data, which are the longest part of the tail."""
+
+    @_around(module.Collector, "data_collect")
+    def data_collect(original, self, train_data):
+        original(self, train_data)
+        data, dataset = self.data_struct, train_data.dataset
+        for name in ("data.num_items", "data.num_users"):
+            if name in data:
+                data.set(name, data.get(name) - 1)
+        if "data.count_items" in data:
+            counts = data.get("data.count_items")
+            data.set("data.count_items", {item: counts.get(item, 0) for item in range(1, dataset.item_num)})
+
+
+@repair("evaluator.collector")
+def empty_places(module):
+    """evaluator/collector.py:163,170,184: a list that is longer than the candidates is filled up with items whose score
+    is -inf: the padding, items seen before, and items that are no candidates, which can even be hits. These places get
+    item 0 and are no hits. For GAUC a positive item with the score -inf ranks below all candidates."""
+
+    @_around(module.Collector, "eval_batch_collect")
+    def eval_batch_collect(original, self, scores, interaction, positive_row, positive_item):
+        lists = [name for name in ("rec.items", "rec.topk") if self.register.need(name)]
+        k = max(self.topk) if lists else 0
+        empty = scores.topk(k).values.isneginf() if lists else None
+        if lists or self.register.need("rec.meanrank"):
+            row, item = positive_row.to(scores.device), positive_item.to(scores.device)
+            left_out = scores[row, item].isneginf()
+            if left_out.any():
+                scores = scores.clone()
+                scores[row[left_out], item[left_out]] = torch.finfo(scores.dtype).min
+        original(self, scores, interaction, positive_row, positive_item)
+        for name in lists:
+            self.data_struct.get(name)[-len(empty) :, :k][empty] = 0
+
+
+@repair("evaluator.metrics")
+def entropy_is_a_sum(module):
+    """evaluator/metrics.py:578: ShannonEntropy is divided by the number of different items (RecBole #2165)."""
+
+    def get_entropy(self, item_matrix):
+        share = _times_listed(item_matrix)
+        share = share[share > 0] / share.sum()
+        return -(share * np.log(share)).sum()
+
+    module.ShannonEntropy.get_entropy = get_entropy
+
+
+@repair("evaluator.metrics")
+def empty_places_of_counts(module):
+    """evaluator/metrics.py:434,655: ItemCoverage and GiniIndex count an empty place of a list, 0, as an item."""
+
+    def get_coverage(self, item_matrix, num_items):
+        return np.count_nonzero(_times_listed(item_matrix)) / num_items
+
+    def get_gini(self, item_matrix, num_items):
+        times = np.zeros(num_items)
+        listed = _times_listed(item_matrix)
+        times[: len(listed)] = listed
+        rank = np.arange(1, num_items + 1)
+        return ((2 * rank - num_items - 1) * np.sort(times)).sum() / times.sum() / num_items
+
+    module.ItemCoverage.get_coverage = get_coverage
+    module.GiniIndex.get_gini = get_gini
+
+
+@repair("evaluator.metrics")
+def popularity_of_lists(module):
+    """evaluator/metrics.py:491,752: AveragePopularity and TailPercentage divide by the length of the list, with its
+    empty places, and search a list of the tail for each place. A list without any item has no mean and is left out."""
+
+    def metric_info(self, values):
+        values = values[np.isfinite(values).any(axis=1)]
+        filled = np.isfinite(values)
+        return np.where(filled, values, 0).cumsum(axis=1) / filled.cumsum(axis=1)
+
+    def get_pop(self, item_matrix, item_count):
+        return _of_items(item_matrix, item_count)
+
+    def get_tail(self, item_matrix, count_items):
+        if self.tail >= 1 and isinstance(self.tail, int):
+            tail = {item: count <= self.tail for item, count in count_items.items()}
+        else:
+            ordered = sorted(count_items, key=lambda item: (count_items[item], item))
+            cut = max(int(len(ordered) * self.tail + 1e-9), 1)
+            tail = {item: place < cut for place, item in enumerate(ordered)}
+        return _of_items(item_matrix, tail)
+
+    module.AveragePopularity.get_pop, module.AveragePopularity.metric_info = get_pop, metric_info
+    module.TailPercentage.get_tail, module.TailPercentage.metric_info = get_tail, metric_info
+
+
+def _times_listed(item_matrix):
+    """How often each item from 1 on is in the lists; 0 is an empty place."""
+    return np.bincount(item_matrix.ravel())[1:]
+
+
+def _of_items(item_matrix, value):
+    """The value of each item of the lists, 0 for items without one and NaN for empty places."""
+    table = np.zeros(max(item_matrix.max(initial=0), max(value, default=0)) + 1)
+    table[np.fromiter(value.keys(), np.int64, len(value))] = np.fromiter(value.values(), np.float64, len(value))
+    table[0] = np.nan
+    return table[item_matrix]
+
+
+@repair("sampler.sampler")
+def popularity_of_samplers(module):
+    """sampler/sampler.py:240,395: the popularity of an item is counted in the rows of all phases, those of the test too,
+    and without the first item of each user in a sequential data set. It is that of the training data."""
+
+    def repeated(dataset):
+        return list(dataset.item_counter.elements())
+
+    module.Sampler._get_candidates_list = lambda self: repeated(self.datasets[0])
+    module.RepeatableSampler._get_candidates_list = lambda self: repeated(self.dataset)
+
+
+@repair("data.utils")
+def training_data_of_repeatable_sampler(module):
+    """data/utils.py:326: RepeatableSampler gets the whole data set, from which it takes the popularity of items."""
+
+    @_around(module, "_create_sampler")
+    def _create_sampler(original, dataset, built_datasets, *args, **kwargs):
+        return original(built_datasets[0], built_datasets, *args, **kwargs)
+
+
+@repair("sampler.sampler")
+def alias_table(module):
+    """sampler/sampler.py:88: rounding leaves an item of the table a little less than its share, with -1 in its place for
+    the rest. This sampler draws from the cumulative shares, without a loop over the samples."""
+
+    def _build_alias_table(self):
+        self.candidates, count = np.unique(self._get_candidates_list(), return_counts=True)
+        share = (count / count.sum()) ** self.alpha
+        self.cumulative = share.cumsum() / share.sum()
+
+    def _pop_sampling(self, sample_num):
+        place = np.searchsorted(self.cumulative, np.random.random(sample_num), side="right")
+        return self.candidates[place.clip(max=len(self.candidates) - 1)]
+
+    module.AbstractSampler._build_alias_table = _build_alias_table
+    module.AbstractSampler._pop_sampling = _pop_sampling
 
 
 @repair("data.dataloader.knowledge_dataloader")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections import Counter
 from functools import cache, partial
 from pathlib import Path
 
@@ -370,6 +371,26 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         first = index[self.seen_before(index)[1] == 1] - 1
         rows = self.interactions[torch.cat([index, first])]
         return self._create_sparse_matrix(rows, self.uid_field, self.iid_field, form, value_field)
+
+    def counter(self, field):
+        """How often each token of a column occurs in the rows of this split and in the first interactions of users.
+
+        On the training split these are all training interactions, the same as for a model that is not sequential.
+        """
+        if TARGET_INDEX not in self.inter_feat or field not in self.interactions:
+            return super().counter(field)
+        index = torch.cat([self._first_interactions(), self.inter_feat[TARGET_INDEX]])
+        tokens, count = self.interactions[field][index].unique(return_counts=True)
+        return Counter(dict(zip(tokens.tolist(), count.tolist())))
+
+    def _first_interactions(self) -> Tensor:
+        """Indices of the first interactions of all users; where the split is one moment, of those up to the last row."""
+        first = self.first_of_user[self.interactions[self.uid_field].unique()]
+        split_by = self.config["eval_args"]
+        if "LS" in split_by["split"] or str(split_by["group_by"]).lower() == "user" or not self._in_time_order:
+            return first
+        times = self.interactions[self.time_field]
+        return first[times[first] <= times[self.inter_feat[TARGET_INDEX]].max()]
 
     def seen_before(self, target_index: Tensor) -> tuple[Tensor, Tensor]:
         """Start in ``interactions``, and number, of the interactions of the same user before each target."""

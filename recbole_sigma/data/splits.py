@@ -48,7 +48,7 @@ def create_loaders(config, dataset) -> tuple:
     samplers = create_samplers(config, dataset, datasets)
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
-        _eval_loader(config, dataset, datasets, phase, sampler) if len(split) else None
+        _eval_loader(config, datasets, phase, sampler) if len(split) else None
         for phase, split, sampler in zip(PHASES[1:], datasets[1:], samplers[1:])
     ]
     return (train, *evaluation)
@@ -72,22 +72,22 @@ def _train_loader(config, dataset, train_set, sampler):
     return loader(config, train_set, sampler, shuffle=config["shuffle"])
 
 
-def _eval_loader(config, dataset, datasets, phase: str, sampler) -> FullSortLoader | SampledLoader:
+def _eval_loader(config, datasets, phase: str, sampler) -> FullSortLoader | SampledLoader:
     number = PHASES.index(phase)
     split, earlier = datasets[number], datasets[:number]
     if config["eval_args"]["mode"][phase] == "full":
         return FullSortLoader(config, split, sampler, earlier)
-    return SampledLoader(config, split, partial(_eval_sampler, config, dataset, datasets, phase, sampler), earlier)
+    return SampledLoader(config, split, partial(_eval_sampler, config, datasets, phase, sampler), earlier)
 
 
-def _eval_sampler(config, dataset, datasets, phase: str, sampler, rule: str):
+def _eval_sampler(config, datasets, phase: str, sampler, rule: str):
     """What draws the candidates of an evaluation under a rule."""
     if config["eval_args"]["mode"][phase] == "labeled":
         return sampler
     distribution = config[f"{phase}_neg_sample_args"]["distribution"]
     if rule == KEPT:
-        return RepeatableSampler(PHASES, dataset, distribution).set_phase(phase)
+        return RepeatableSampler(PHASES, datasets[0], distribution).set_phase(phase)
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        list_field = dataset.iid_field + config["LIST_SUFFIX"]
+        list_field = datasets[0].iid_field + config["LIST_SUFFIX"]
         return SeenItemsSampler(PHASES, datasets, distribution, list_field).set_phase(phase)
     return Sampler(PHASES, datasets, distribution).set_phase(phase)

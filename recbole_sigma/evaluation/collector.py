@@ -71,7 +71,7 @@ def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tenso
     """RecBole's ``rec.topk``: whether each ranked item is a positive item of its row, and the number of positive items.
 
     Args:
-        items: ``[B, k]``.
+        items: ``[B, k]``; 0 is an empty place, which is no hit.
         positive_row, positive_item: ``[P]``; a pair that comes twice counts once.
 
     Returns:
@@ -81,4 +81,4 @@ def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tenso
     count = pairs[0].bincount(minlength=len(items)).to(items.device)
     row, item = pairs.to(items.device)
     hits = torch.zeros_like(items).index_add_(0, row, (items[row] == item.unsqueeze(1)).to(items.dtype))
-    return torch.cat([hits, count.unsqueeze(1)], 1)
+    return torch.cat([hits * items.ne(0), count.unsqueeze(1)], 1)

@@ -20,10 +20,10 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
 
     Equation (15) of Li et al., "Semantic Gaussian Mixture Variational Autoencoder for Sequential Recommendation": items
     are of the same category "if they share at least one genre in common", so an item without a category shares none.
-    The result is the mean over the rows; for K = 1, where there is no pair, it is 0.
+    The result is the mean over the rows that have a pair among their first K; 0 if none has, as for K = 1.
 
     Args:
-        items: ``[B, k]``, best first.
+        items: ``[B, k]``, best first; 0 is an empty place.
         categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
 
     Returns:
@@ -38,17 +38,22 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         raise ValueError(f"{shapes}; expected items [B, k], at least one, and categories [V, W]")
     if categories.dtype != torch.int64:
         raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
-    num_rows, k = items.shape
-    differing = torch.zeros(k, k, dtype=torch.int64, device=items.device)
+    k = items.shape[1]
+    differing = torch.zeros(k + 1, k, dtype=torch.int64, device=items.device)  # pairs of rows with n items at K
+    num_rows = torch.zeros_like(differing)
     for rows in items.split(max(1, PAIRS_AT_ONCE // k**2)):
-        shared = torch.zeros(len(rows), k, k, dtype=torch.bool, device=items.device)
+        filled = rows.ne(0)
+        differs = filled.unsqueeze(2) & filled.unsqueeze(1)
         for word in categories.T:
             bits = word[rows]  # [b, k]
-            shared |= (bits.unsqueeze(2) & bits.unsqueeze(1)).ne(0)
-        differing += shared.logical_not().sum(0)
-    length = torch.arange(1, k + 1, device=items.device)
-    pairs = num_rows * length * (length - 1) // 2
-    return differing.tril(-1).sum(1).cumsum(0) / pairs.clamp(min=1).double()
+            differs &= (bits.unsqueeze(2) & bits.unsqueeze(1)).eq(0)
+        length = filled.cumsum(1)
+        differing.scatter_add_(0, length, differs.tril(-1).sum(2).cumsum(1))
+        num_rows.scatter_add_(0, length, torch.ones_like(length))
+    length = torch.arange(k + 1, device=items.device).unsqueeze(1)
+    pairs = length * (length - 1) // 2
+    shares = differing / pairs.clamp(min=1).double()
+    return shares.sum(0) / (num_rows * pairs.ne(0)).sum(0).clamp(min=1)
 
 
 def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:

@@ -33,15 +33,17 @@ ASKED = {"metrics": ["Recall", "Diversity"], "topk": [1, 2, 5, 20], "metric_deci
 
 
 def definition(lists, categories, k):
-    """Equation (15): the mean over users of the share of pairs without a common category; 0 for no pair."""
-    total = 0.0
+    """Equation (15): the mean over users with a pair of the share of pairs without a common category; 0 for no pair.
+
+    An empty place of a list has the item 0 or the token of the padding.
+    """
+    shares = []
     for items in lists:
-        differing = 0
-        for j in range(k):
-            for other in range(j + 1, k):
-                differing += not categories[items[j]] & categories[items[other]]
-        total += differing / (k * (k - 1) / 2) if k > 1 else 0
-    return total / len(lists)
+        items = [item for item in items[:k] if item not in (0, "[PAD]")]
+        pairs = list(combinations(items, 2))
+        if pairs:
+            shares.append(sum(not categories[one] & categories[other] for one, other in pairs) / len(pairs))
+    return sum(shares) / len(shares) if shares else 0
 
 
 def masks_of(categories):
@@ -66,7 +68,7 @@ def random_categories(generator, num_items, num_categories):
 def test_it_is_the_definition_for_every_length_of_the_list(num_categories):
     generator = np.random.default_rng(num_categories)
     categories = random_categories(generator, 60, num_categories)
-    lists = np.stack([generator.permutation(61)[:12] for _ in range(30)])
+    lists = np.stack([generator.permutation(60)[:12] + 1 for _ in range(30)])
     values = diversity(torch.from_numpy(lists), masks_of(categories)).tolist()
     assert len(values) == 12
     assert values == pytest.approx([definition(lists, categories, k) for k in range(1, 13)], abs=1e-12)
@@ -74,36 +76,54 @@ def test_it_is_the_definition_for_every_length_of_the_list(num_categories):
 
 def test_a_list_by_hand():
     """Action, action and comedy, comedy, and nothing: two of six pairs share a genre, of the first three items two."""
-    categories = masks_of([{0}, {0, 1}, {1}, set()])
-    assert diversity(torch.tensor([[0, 1, 2, 3]]), categories).tolist() == pytest.approx([0, 0, 1 / 3, 4 / 6])
-    assert diversity(torch.tensor([[0, 2, 1, 3]]), categories).tolist() == pytest.approx([0, 1, 1 / 3, 4 / 6])
-    two_users = torch.tensor([[0, 1], [0, 2]])
+    categories = masks_of([set(), {0}, {0, 1}, {1}, set()])
+    assert diversity(torch.tensor([[1, 2, 3, 4]]), categories).tolist() == pytest.approx([0, 0, 1 / 3, 4 / 6])
+    assert diversity(torch.tensor([[1, 3, 2, 4]]), categories).tolist() == pytest.approx([0, 1, 1 / 3, 4 / 6])
+    two_users = torch.tensor([[1, 2], [1, 3]])
     assert diversity(two_users, categories).tolist() == [0, 0.5]
 
 
+def test_empty_places_make_no_pairs():
+    """Of three lists one has three items, with one pair in three that differs, one has two that differ, one has one."""
+    categories = masks_of([set(), {0}, {0, 1}, {1}])
+    lists = torch.tensor([[1, 2, 3], [1, 3, 0], [2, 0, 0]])
+    assert diversity(lists, categories).tolist() == pytest.approx([0, (0 + 1) / 2, (1 / 3 + 1) / 2])
+    assert diversity(torch.zeros(2, 3, dtype=torch.int64), categories).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_the_definition_for_lists_with_empty_places(seed):
+    generator = np.random.default_rng(seed)
+    categories = random_categories(generator, 60, 9)
+    lists = np.stack([generator.permutation(60)[:12] + 1 for _ in range(30)])
+    lists[np.arange(12) >= generator.integers(0, 13, (30, 1))] = 0
+    values = diversity(torch.from_numpy(lists), masks_of(categories)).tolist()
+    assert values == pytest.approx([definition(lists, categories, k) for k in range(1, 13)], abs=1e-12)
+
+
 def test_one_item_has_no_pair_and_no_diversity():
-    assert diversity(torch.tensor([[0], [1]]), masks_of([{0}, set()])).tolist() == [0]
+    assert diversity(torch.tensor([[1], [2]]), masks_of([set(), {0}, set()])).tolist() == [0]
 
 
 def test_items_without_category_share_none_not_even_with_themselves():
-    assert diversity(torch.tensor([[0, 1, 2]]), masks_of([set(), set(), set()])).tolist() == [0, 1, 1]
+    assert diversity(torch.tensor([[1, 2, 3]]), masks_of([set()] * 4)).tolist() == [0, 1, 1]
 
 
 def test_categories_share_a_word_but_not_a_bit():
     masks = masks_of([{category} for category in range(130)])
     assert masks.shape == (130, 3)
-    assert diversity(torch.arange(130).unsqueeze(0), masks).tolist() == [0, *[1] * 129]
+    assert diversity(torch.arange(1, 130).unsqueeze(0), masks).tolist() == [0, *[1] * 128]
 
 
 def test_two_common_categories_are_as_good_as_one():
     """Also where they are bits of different words."""
-    assert diversity(torch.tensor([[0, 1]]), masks_of([{0, 100}, {0, 100}])).tolist() == [0, 0]
+    assert diversity(torch.tensor([[1, 2]]), masks_of([set(), {0, 100}, {0, 100}])).tolist() == [0, 0]
 
 
 def test_the_order_inside_a_list_does_not_matter_at_its_end():
     generator = np.random.default_rng(0)
     masks = masks_of(random_categories(generator, 40, 70))
-    lists = np.stack([generator.permutation(41)[:10] for _ in range(20)])
+    lists = np.stack([generator.permutation(40)[:10] + 1 for _ in range(20)])
     values = diversity(torch.from_numpy(lists), masks)
     shuffled = diversity(torch.from_numpy(generator.permuted(lists, axis=1)), masks)
     assert values[-1] == shuffled[-1] and not torch.equal(values, shuffled)
@@ -112,7 +132,7 @@ def test_the_order_inside_a_list_does_not_matter_at_its_end():
 def test_few_rows_at_a_time_give_the_same(monkeypatch):
     generator = np.random.default_rng(1)
     masks = masks_of(random_categories(generator, 40, 70))
-    items = torch.from_numpy(np.stack([generator.permutation(41)[:10] for _ in range(33)]))
+    items = torch.from_numpy(np.stack([generator.permutation(40)[:10] + 1 for _ in range(33)]))
     whole = diversity(items, masks)
     for pairs in (1, 250, 2_000):
         monkeypatch.setattr(module, "PAIRS_AT_ONCE", pairs)

@@ -180,9 +180,9 @@ def test_hits_and_positives_are_those_of_a_dense_matrix():
     for _ in range(20):
         num_rows, num_items, k = (int(torch.randint(1, most, ())) for most in (9, 30, 9))
         k = min(k, num_items)
-        items = torch.rand(num_rows, num_items).argsort(1)[:, :k]
-        positives = torch.randint(num_rows, (40,)), torch.randint(num_items, (40,))
-        dense = torch.zeros(num_rows, num_items, dtype=torch.int64)
+        items = 1 + torch.rand(num_rows, num_items).argsort(1)[:, :k]
+        positives = torch.randint(num_rows, (40,)), torch.randint(1, num_items + 1, (40,))
+        dense = torch.zeros(num_rows, num_items + 1, dtype=torch.int64)
         dense[positives] = 1
         expected = torch.cat([dense.gather(1, items), dense.sum(1, keepdim=True)], 1)
         assert torch.equal(collector.hits_and_positives(items, *positives), expected)
