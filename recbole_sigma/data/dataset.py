@@ -18,7 +18,7 @@ from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
-from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
+from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row, quoting
 from recbole_sigma.data.categories import METRIC, needed_by_model, read_item_categories
 from recbole_sigma.data.token_codes import (
     TokenCounts,
@@ -113,9 +113,8 @@ class OrderedDataset(Dataset):
         layout = self.config["field_separator"], self.config["encoding"]
         check_atomic_file(filepath, *layout)
         try:
-            if source not in HAVE_CATEGORIES:
-                return super()._load_feat(filepath, source)
-            with reading_with(read_columns):
+            read = read_columns if source in HAVE_CATEGORIES else _read_at_once
+            with reading_with(partial(read, quoting=quoting(filepath, layout[0]))):
                 return super()._load_feat(filepath, source)
         except ValueError as error:  # of pandas: ParserError and UnicodeDecodeError are of this kind
             raise explain_failure(filepath, *layout, error) from error
@@ -307,6 +306,10 @@ class OrderedDataset(Dataset):
         counts = np.diff(ends, axis=1, prepend=0)[group_of_length]
         self._drop_unused_col()
         return [self.copy(self.inter_feat[index]) for index in _indices(groups.split(counts))]
+
+
+def _read_at_once(read_csv, path: str, **settings) -> pd.DataFrame:
+    return read_csv(path, **settings)
 
 
 def _indices(rows: list[np.ndarray]) -> list[tuple[Tensor]]:
