@@ -66,7 +66,7 @@ def _first_wrong_line(path: str, separator: bytes, num_columns: int, quotes: Quo
     _, quoted = patterns(separator)
     for block in whole_lines(path):
         if quotes.enclose and b'"' in block:
-            block = quoted.sub(b"x", block)
+            block = quoted.sub(b"text", block)
         counts, blank = _columns_of_lines(np.frombuffer(block, dtype=np.uint8), ord(separator))
         found = np.flatnonzero((counts != num_columns) & ~blank)  # pandas skips blank lines
         if len(found):
@@ -93,7 +93,8 @@ def _columns_of_lines(data: np.ndarray, separator: int) -> tuple[np.ndarray, np.
         ends = np.append(ends, len(data))
     separators_before = np.searchsorted(np.flatnonzero(data == separator), ends)
     counts = np.diff(separators_before, prepend=0) + 1
-    return counts, (np.diff(ends, prepend=-1) <= 2) & (counts == 1)
+    length = np.diff(ends, prepend=-1) - 1
+    return counts, (length == 0) | ((length == 1) & (data[ends - 1] == ord("\r")))
 
 
 def read_texts(path: str, separator: str, encoding: str | None, **settings):
@@ -127,8 +128,8 @@ def explain_failure(path: str, separator: str, encoding: str | None, error: Exce
     return DataError(f"{path} cannot be read: {error}")
 
 
-def line_of_row(path: str, row: int) -> int:
-    """Line number of a row. Rows count from 0 after the header, without blank lines, as in pandas."""
+def line_of_row(path: str, row: int) -> int | None:
+    """Line number of a row, None beyond the last. Rows count from 0 after the header, without blank lines, as in pandas."""
     with open(path, "rb") as file:
         numbers = (number for number, line in enumerate(file, 1) if line.strip(b"\r\n"))
-        return next(islice(numbers, row + 1, None))
+        return next(islice(numbers, row + 1, None), None)
