@@ -72,7 +72,7 @@ class OrderedDataset(Dataset):
     """
 
     times: Tensor | None = None
-    exact_times: Tensor | None = None  # of a split at a moment (TS), as ``times``
+    exact_times: Tensor | None = None  # as ``times``, if the rows of all users are split at one moment
 
     def _load_data(self, token, dataset_path):
         if self.benchmark_filename_list is not None and len(self.benchmark_filename_list) != 3:
@@ -425,7 +425,8 @@ class OrderedDataset(Dataset):
         order = None
         if data is self.inter_feat and self._in_time_order:
             times = data[self.time_field].to_numpy()
-            if "TS" in self.config["eval_args"]["split"]:
+            split, group_by = (self.config["eval_args"][key] for key in ("split", "group_by"))
+            if "TS" in split or str(group_by).lower() == "none":
                 self.exact_times = torch.from_numpy(times.astype(np.float64))
             if not (times[1:] >= times[:-1]).all():
                 order = torch.from_numpy(np.argsort(times, kind="stable"))
@@ -512,11 +513,8 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
     def data_augmentation(self):
         """Turn the interactions into rows, one for each interaction that has a history."""
         self._aug_presets()
-        self.place_in_time = None
         by_user, _ = sort_rows(self.inter_feat[self.uid_field].numpy(), self.user_num)
         by_user = torch.from_numpy(by_user.astype(np.int64))
-        if self.config["eval_args"]["group_by"] in (None, "none"):
-            self.place_in_time = by_user
         self.exact_times = None if self.exact_times is None else self.exact_times[by_user]
         self.inter_feat._reindex(by_user)
         self.times = None if self.times is None else self.times[by_user]
@@ -538,9 +536,8 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         self.inter_feat = TargetRows(columns, target_index)
 
     def sort(self, by, ascending=True):
-        if by == self.time_field and TARGET_INDEX in self.inter_feat and self.place_in_time is not None:
-            place = self.place_in_time[self.inter_feat[TARGET_INDEX]]
-            self.inter_feat._reindex(place.argsort(stable=True))
+        if by == self.time_field and self.exact_times is not None and TARGET_INDEX in self.inter_feat:
+            self.inter_feat._reindex(self._exact_times_of_rows().argsort(stable=True))
         else:
             super().sort(by, ascending)
 
