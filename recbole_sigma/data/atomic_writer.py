@@ -137,6 +137,7 @@ def _refuse_tokens(path: str, tokens: pd.Series) -> None:
         (tokens.isin(READ_AS_MISSING), "which RecBole reads as a missing value"),
         (tokens == PADDING, "which is RecBole's name for padding"),
         (tokens.str.contains("\0", regex=False), "which has a NUL character"),
+        (tokens.str.contains("\t") & tokens.str.contains("\n"), "which looks like rows: it has tabs and line ends"),
     ):
         refuse_rows(
             path, wrong, lambda row: f"{tokens.name} is {tokens[row]!r}, {reason}; expected another name for it"

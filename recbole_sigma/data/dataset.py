@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections import Counter
+from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
-from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
+from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row, quoting, read_texts
 from recbole_sigma.data.categories import METRIC, needed_by_model, read_item_categories
 from recbole_sigma.data.token_codes import (
     TokenCounts,
@@ -31,10 +32,26 @@ from recbole_sigma.data.token_codes import (
 from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
 from recbole_sigma.data.target_rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
 from recbole_sigma.data.sequences import gather_padded, gather_ragged
-from recbole_sigma.errors import ConfigError, DataError, RecBoleSigmaError, close_matches
+from recbole_sigma.errors import ConfigError, DataError, RecBoleSigmaError, close_matches, did_you_mean
 
 READS_PADDED_ROWS = {"DIEN", "FEARec"}
 """Models of RecBole that read the padded rows of the whole data set."""
+
+TOKENS_OF = {
+    "USER_ID_FIELD": "users are known by tokens, and 1 and 1.0 would be the same number",
+    "ITEM_ID_FIELD": "items are known by tokens, and 1 and 1.0 would be the same number",
+    **{
+        f"{name}_ID_FIELD": "entities and relations are known by tokens"
+        for name in ("HEAD_ENTITY", "TAIL_ENTITY", "RELATION", "ENTITY")
+    },
+}
+"""Settings that name columns of tokens, and why they are tokens."""
+
+TIMES_ARE_NUMBERS = (
+    "times are sorted as numbers, such as seconds since 1970. For dates, `recbole-sigma prepare` writes such a file from "
+    "a table"
+)
+SUFFIXES = ("inter", "user", "item", "kg", "link", "net")
 
 HAVE_CATEGORIES = (FeatureSource.INTERACTION, FeatureSource.USER, FeatureSource.ITEM)
 """Files whose tokens are pandas categories until they have ids; RecBole makes sets of the tokens of other files."""
@@ -56,8 +73,16 @@ class OrderedDataset(Dataset):
     """
 
     times: Tensor | None = None
+    exact_times: Tensor | None = None  # as ``times``, if the rows of all users are split at one moment
 
     def _load_data(self, token, dataset_path):
+        if self.benchmark_filename_list is not None and len(self.benchmark_filename_list) != 3:
+            raise ConfigError(
+                f"benchmark_filename has {len(self.benchmark_filename_list)} names; expected three, of the files of "
+                "training, validation and test, as in [train, valid, test]"
+            )
+        if os.path.isdir(dataset_path):
+            self._check_suffixes()
         try:
             super()._load_data(token, dataset_path)
         except DataError:
@@ -73,15 +98,37 @@ class OrderedDataset(Dataset):
             if self.field2type.get(field) in (FeatureType.TOKEN, FeatureType.TOKEN_SEQ):
                 raise DataError(f"numerical_features has {field!r}, a column of tokens; expected columns of numbers")
 
+    def _set_alias(self, alias_name, default_value):
+        super()._set_alias(alias_name, default_value)
+        suffix, names = self.config["LIST_SUFFIX"], self.alias[alias_name].tolist()
+        lists = [name + suffix for name in names if self._is_list_of(name)]
+        self.alias[alias_name] = np.array(names + [name for name in lists if name not in names])
+
+    def _is_list_of(self, name: str) -> bool:
+        """Whether there is a column of lists of this column, which then has the same tokens."""
+        kind = self.field2type.get(name + self.config["LIST_SUFFIX"])
+        return self.field2type.get(name) == FeatureType.TOKEN and kind == FeatureType.TOKEN_SEQ
+
     def _init_alias(self):
         super()._init_alias()
         for name in self.alias:
             for field in self.config[f"alias_of_{name}"] or ():
-                if field not in self.field2type:
+                if field not in self.token_like_fields:
                     raise DataError(
-                        f"alias_of_{name} has {field!r}; expected some of the columns that are loaded: "
-                        f"{', '.join(self.field2type)}"
+                        f"alias_of_{name} has {field!r}; expected some of the columns of tokens that are loaded: "
+                        f"{', '.join(self.token_like_fields)}" + did_you_mean(close_matches(field, self.token_like_fields))
                     )
+        suffix = self.config["LIST_SUFFIX"]
+        self._rest_fields = [
+            name
+            for name in self._rest_fields
+            if not (name.endswith(suffix) and self._is_list_of(name[: -len(suffix)]))
+        ]
+
+    def _get_remap_list(self, field_list):
+        suffix, names = self.config["LIST_SUFFIX"], list(field_list)
+        lists = [name + suffix for name in names if self._is_list_of(name)]
+        return super()._get_remap_list(names + [name for name in lists if name not in names])
 
     def _data_processing(self):
         super()._data_processing()
@@ -103,23 +150,109 @@ class OrderedDataset(Dataset):
         self.times = torch.from_numpy(self.inter_feat[self.time_field].to_numpy(np.float64, copy=True))
 
     def _load_inter_feat(self, token, dataset_path):
-        if self.benchmark_filename_list is None and not os.path.isfile(self._inter_file):
-            raise DataError(self._how_to_get_the_files(f"{self._inter_file} does not exist"))
+        if self.benchmark_filename_list is None:
+            if not os.path.isfile(self._inter_file):
+                raise DataError(self._how_to_get_the_files(f"{self._inter_file} does not exist"))
+        else:
+            self._check_parts()
         super()._load_inter_feat(token, dataset_path)
+        if self.benchmark_filename_list is not None and isinstance(self, SequentialDataset):
+            self._check_lists()
+
+    def _part_files(self) -> list[str]:
+        return [
+            os.path.join(self.dataset_path, f"{self.dataset_name}.{name}.inter")
+            for name in self.benchmark_filename_list
+        ]
+
+    def _check_parts(self) -> None:
+        layout, columns = (self.config["field_separator"], self.config["encoding"]), None
+        for path in self._part_files():
+            if not os.path.isfile(path):
+                raise DataError(f"{path} does not exist; expected a file for each name in benchmark_filename")
+            own = check_atomic_file(path, *layout)
+            columns = columns or own
+            if set(own) != set(columns):
+                raise DataError(
+                    f"{path}, line 1: columns {', '.join(own)}; expected {', '.join(columns)}, as in the first file of "
+                    "benchmark_filename"
+                )
+            if line_of_row(path, 0) is None:
+                raise DataError(f"{path} has a header and no rows; expected rows in each file of benchmark_filename")
+
+    def _check_lists(self) -> None:
+        """Rows of a sequential model need the items before their target."""
+        name = self.iid_field + self.config["LIST_SUFFIX"]
+        if self.field2type.get(name) != FeatureType.TOKEN_SEQ:
+            raise DataError(
+                f"{self._part_files()[0]} has no column {name}:token_seq, or load_col leaves it out; "
+                f"{self.config['model']} needs the items before each target, since benchmark_filename names files of "
+                f"rows. Expected that column, or one file of interactions, {self._inter_file}"
+            )
+        length, longest = self.inter_feat[name].map(len).to_numpy(), self.config["MAX_ITEM_LIST_LENGTH"]
+        for problem, wrong, expected in (
+            ("is empty", length == 0, "at least one item before each target"),
+            (f"is longer than MAX_ITEM_LIST_LENGTH = {longest}", length > longest, f"--MAX_ITEM_LIST_LENGTH={length.max()}"),
+        ):
+            if wrong.any():
+                row = int(np.flatnonzero(wrong)[0])
+                part = int(np.searchsorted(np.cumsum(self.file_size_list), row, side="right"))
+                path, row = self._part_files()[part], row - sum(self.file_size_list[:part])
+                raise DataError(f"{path}, line {line_of_row(path, row)}: {name} {problem}; expected {expected}")
 
     def _load_feat(self, filepath, source):
         load_col, _ = self._get_load_and_unload_col(source)
         if load_col == set():
             return None
         layout = self.config["field_separator"], self.config["encoding"]
-        check_atomic_file(filepath, *layout)
+        self._check_header(filepath, source, check_atomic_file(filepath, *layout))
         try:
-            if source not in HAVE_CATEGORIES:
-                return super()._load_feat(filepath, source)
-            with reading_with(read_columns):
+            read = read_columns if source in HAVE_CATEGORIES else _read_at_once
+            with reading_with(partial(read, quoting=quoting(filepath, layout[0]))):
                 return super()._load_feat(filepath, source)
         except ValueError as error:  # of pandas: ParserError and UnicodeDecodeError are of this kind
             raise explain_failure(filepath, *layout, error) from error
+
+    def _check_header(self, path: str, source, columns: list[str]) -> None:
+        """Check the types of the columns that ids, times and labels are read from, and the names in the settings."""
+        types = dict(column.rpartition(":")[::2] for column in columns)
+        suffix = getattr(source, "value", source)
+        for key in ("load_col", "unload_col"):
+            names = (self.config[key] or {}).get(suffix, ())
+            unknown = [name for name in names if name not in types] if names != "*" else []
+            if unknown and self._is_given(key):
+                raise DataError(
+                    f"{key} has {unknown[0]!r} for .{suffix}, and {path} has no such column; expected some of "
+                    f"{', '.join(types)}" + did_you_mean(close_matches(unknown[0], types))
+                )
+        load_col, unload_col = self._get_load_and_unload_col(source)
+        expected = {self.config[key]: ("token", key, why) for key, why in TOKENS_OF.items() if self.config[key]}
+        if suffix == FeatureSource.INTERACTION.value:
+            expected[self.label_field] = "float", "LABEL_FIELD", "tokens would become ids, and labels are 0 or 1"
+            threshold = self.config["threshold"] or {}
+            expected.update({name: ("float", "threshold", "a threshold is for numbers") for name in threshold})
+            if self._in_time_order or self.config["rm_dup_inter"] is not None:
+                expected[self.time_field] = "float", "TIME_FIELD", TIMES_ARE_NUMBERS
+        for name, (kind, setting, why) in expected.items():
+            loaded = name in types and (load_col is None or name in load_col) and name not in (unload_col or ())
+            if loaded and types[name] != kind:
+                raise DataError(f"{path}, line 1: {name}:{types[name]} ({setting}); expected {name}:{kind}: {why}")
+
+    def _is_given(self, key: str) -> bool:
+        """Whether the user gives this setting; RecBole's defaults name columns that many files lack."""
+        return key in self.config.external_config_dict
+
+    def _check_suffixes(self) -> None:
+        for key in ("load_col", "unload_col"):
+            for suffix in (self.config[key] or {}) if self._is_given(key) else ():
+                if suffix == "inter" or os.path.isfile(f"{self._inter_file[: -len('inter')]}{suffix}"):
+                    continue
+                extra = self.config["additional_feat_suffix"] or []
+                known = [*SUFFIXES, *([extra] if isinstance(extra, str) else extra)]
+                raise DataError(
+                    f"{key} has {suffix!r}, and there is no file {self.dataset_name}.{suffix} in {self.dataset_path}; "
+                    f"expected suffixes of its files, of {', '.join(known)}" + did_you_mean(close_matches(suffix, known))
+                )
 
     def _download(self):
         folder = Path(self.dataset_path)
@@ -160,16 +293,42 @@ class OrderedDataset(Dataset):
             )
 
     def _require_times(self) -> None:
-        missing = self.inter_feat[self.time_field].isna().to_numpy().nonzero()[0]
-        if len(missing):
-            line = line_of_row(self._inter_file, missing[0])
-            raise DataError(f"{self._inter_file}, line {line}: {self.time_field} is empty; expected a number")
+        times = self.inter_feat[self.time_field].to_numpy()
+        wrong = np.flatnonzero(~np.isfinite(times))
+        if len(wrong):
+            line = line_of_row(self._inter_file, wrong[0])
+            problem = "empty" if np.isnan(times[wrong[0]]) else times[wrong[0]]
+            raise DataError(f"{self._inter_file}, line {line}: {self.time_field} is {problem}; expected a number")
+        if len(times) and np.abs(times).max() > 2**53:
+            self._require_exact_times(times)
+
+    def _require_exact_times(self, times: np.ndarray) -> None:
+        """Numbers above 2**53 are rounded to float64; their order is right if no two of them become the same."""
+        column, layout = f"{self.time_field}:float", (self.config["field_separator"], self.config["encoding"])
+        texts = read_texts(self._inter_file, *layout, usecols=[column])[column]
+        pairs = pd.DataFrame({"time": times, "text": texts.to_numpy()}).drop_duplicates()
+        pairs = pairs[pairs["time"].duplicated(keep=False)]
+        pairs = pairs.assign(exact=pairs["text"].map(Decimal)).drop_duplicates(["time", "exact"])
+        twice = pairs["time"].duplicated()
+        if twice.any():
+            row = twice.idxmax()
+            raise DataError(
+                f"{self._inter_file}, line {line_of_row(self._inter_file, row)}: {self.time_field} is "
+                f"{texts[row]}, and another time differs from it by less than float64 can tell above 2**53; expected "
+                "smaller numbers, such as seconds or milliseconds since 1970"
+            )
 
     def _filter_nan_user_or_item(self):
         super()._filter_nan_user_or_item()
         self._require_rows("rows without a user or an item were removed")
 
     def _filter_by_field_value(self):
+        for field in self.config["val_interval"] or {}:
+            if field not in self.field2type:
+                raise DataError(
+                    f"val_interval has {field!r}; expected some of the columns that are loaded (load_col): "
+                    f"{', '.join(self.field2type)}" + did_you_mean(close_matches(field, self.field2type))
+                )
         try:
             super()._filter_by_field_value()
         except TypeError as error:
@@ -192,6 +351,13 @@ class OrderedDataset(Dataset):
             if getattr(self, f"{name}_feat", None) is None:
                 raise DataError(
                     f"unused_col has {name!r}, and no .{name} file is loaded; expected the suffix of a loaded file"
+                )
+            present = list(getattr(self, f"{name}_feat"))
+            unknown = [field for field in fields if field not in present]
+            if unknown and self._is_given("unused_col"):
+                raise DataError(
+                    f"unused_col has {unknown[0]!r} for .{name}; expected some of the columns that are loaded: "
+                    f"{', '.join(present)}" + did_you_mean(close_matches(unknown[0], present))
                 )
             needed = {self.uid_field, self.iid_field} & set(fields)
             if needed:
@@ -260,9 +426,13 @@ class OrderedDataset(Dataset):
         order = None
         if data is self.inter_feat and self._in_time_order:
             times = data[self.time_field].to_numpy()
+            split, group_by = (self.config["eval_args"][key] for key in ("split", "group_by"))
+            if "TS" in split or str(group_by).lower() == "none":
+                self.exact_times = torch.from_numpy(times.astype(np.float64))
             if not (times[1:] >= times[:-1]).all():
                 order = torch.from_numpy(np.argsort(times, kind="stable"))
                 self.times = None if self.times is None else self.times[order]
+                self.exact_times = None if self.exact_times is None else self.exact_times[order]
         columns = {}
         for field in list(data):
             column = super()._dataframe_to_interaction(data[[field]])[field]
@@ -297,6 +467,21 @@ class OrderedDataset(Dataset):
         first, rest, *held_out = grouped_index.split(counts)
         return _indices([np.append(rest, first), *held_out])
 
+    def time_based_split(self, ratios, group_by):
+        """Split at one moment of the unrounded times."""
+        if self.exact_times is None:
+            return super().time_based_split(ratios, group_by)
+        rounded = self.inter_feat[self.time_field]
+        self.inter_feat[self.time_field] = self._exact_times_of_rows()
+        parts = super().time_based_split(ratios, group_by)
+        for part in parts:
+            if self.time_field in part.inter_feat:
+                part.inter_feat[self.time_field] = part.inter_feat[self.time_field].to(rounded.dtype)
+        return parts
+
+    def _exact_times_of_rows(self) -> Tensor:
+        return self.exact_times
+
     def split_by_ratio(self, ratios, group_by=None):
         ratios = [ratio / sum(ratios) for ratio in ratios]
         if group_by is None:
@@ -308,6 +493,10 @@ class OrderedDataset(Dataset):
         counts = np.diff(ends, axis=1, prepend=0)[group_of_length]
         self._drop_unused_col()
         return [self.copy(self.inter_feat[index]) for index in _indices(groups.split(counts))]
+
+
+def _read_at_once(read_csv, path: str, **settings) -> pd.DataFrame:
+    return read_csv(path, **settings)
 
 
 def _indices(rows: list[np.ndarray]) -> list[tuple[Tensor]]:
@@ -327,6 +516,7 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         self._aug_presets()
         by_user, _ = sort_rows(self.inter_feat[self.uid_field].numpy(), self.user_num)
         by_user = torch.from_numpy(by_user.astype(np.int64))
+        self.exact_times = None if self.exact_times is None else self.exact_times[by_user]
         self.inter_feat._reindex(by_user)
         self.times = None if self.times is None else self.times[by_user]
         self.interactions = self.inter_feat
@@ -345,6 +535,15 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
             TARGET_INDEX: TargetIndex(),
         }
         self.inter_feat = TargetRows(columns, target_index)
+
+    def sort(self, by, ascending=True):
+        if by == self.time_field and self.exact_times is not None and TARGET_INDEX in self.inter_feat:
+            self.inter_feat._reindex(self._exact_times_of_rows().argsort(stable=True))
+        else:
+            super().sort(by, ascending)
+
+    def _exact_times_of_rows(self) -> Tensor:
+        return self.exact_times[self.inter_feat[TARGET_INDEX]]
 
     def __getitem__(self, index, join=True):
         if not isinstance(self.inter_feat, TargetRows):

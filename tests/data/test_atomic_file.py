@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_sigma.data import atomic_file
+from recbole_sigma.data import atomic_file, quotes
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure
 from recbole_sigma.errors import DataError
 
@@ -36,7 +36,7 @@ def test_the_first_line_with_another_number_of_columns_is_named(folder, rows, bl
     path.write_bytes((line_end.join(lines) + line_end * num_ends).encode())
     expected = first_wrong_line(path.read_bytes().decode().split("\n"), 3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic_file, "BLOCK", block)
+        patch.setattr(quotes, "BLOCK", block)
         if expected is None:
             assert check_atomic_file(str(path), "\t") == HEADER.split("\t")
             return
@@ -44,16 +44,22 @@ def test_the_first_line_with_another_number_of_columns_is_named(folder, rows, bl
             check_atomic_file(str(path), "\t")
 
 
-def test_only_the_first_row_of_a_file_with_quotes_is_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_file, "BLOCK", 8)
+def test_every_row_of_a_file_with_quoted_fields_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(quotes, "BLOCK", 8)
     path = tmp_path / "toy.inter"
-    path.write_text(f'{HEADER}\n\nu\t"i\ti"\t1\nu\ti\t1\t1\n')
+    path.write_text(f'{HEADER}\n\nu\t"i\ti"\t1\nu\ti\t1\n')
     assert check_atomic_file(str(path), "\t") == HEADER.split("\t")
     path.write_text(f'{HEADER}\n\nu\t"i\ti"\t1\t1\nu\ti\t1\n')
-    with pytest.raises(DataError, match="line 3: 4 columns; expected 3"):  # pandas would take the users for an index
+    with pytest.raises(DataError, match="line 3: 4 columns; expected 3"):
         check_atomic_file(str(path), "\t")
-    path.write_text(f'{HEADER}\nu\t"{"i" * 200_000}\t1\n')
-    check_atomic_file(str(path), "\t")  # too long for one field: pandas says what is wrong
+    path.write_text(f'{HEADER}\n\nu\t"i\ti"\t1\nu\ti\n')
+    with pytest.raises(DataError, match="line 4: 2 columns; expected 3"):
+        check_atomic_file(str(path), "\t")
+    path.write_text(f'{HEADER}\nu\t"i\ni"\t1\nu\ti\n')
+    with pytest.raises(DataError, match="line 4: 2 columns; expected 3"):
+        check_atomic_file(str(path), "\t")
+    path.write_text(f'{HEADER}\nu\t"{"i" * 200_000}\n"\t1\n')
+    check_atomic_file(str(path), "\t")
 
 
 def test_a_separator_that_is_not_ascii_is_left_to_the_reader(tmp_path):

@@ -66,7 +66,7 @@ def test_what_is_accepted_comes_back_as_the_same_sequences(rows, as_parquet):
         else:
             write_csv(path, rows)
         tokens = {token for row in rows for token in row[:2]}
-        if tokens & UNREADABLE or any("\0" in token for token in tokens):
+        if tokens & UNREADABLE or any("\0" in token or {*"\t\n"} <= {*token} for token in tokens):
             with pytest.raises(DataError, match="after the header"):
                 write_atomic_files(path, "user", "item", "time", output=folder)
             assert list(Path(folder).iterdir()) == [path]

@@ -152,7 +152,7 @@ BAD = {
     "long row": ("user,item,time\nu,i,1\nu,i,1,2\n", "row 2 after the header: 4 columns; expected 3"),
     "long rows": ("user,item,time\nu,i,1,2\nu,i,1,2\n", "row 1 after the header: 4 columns; expected 3"),
     "short row, atomic": ("user:token\titem:token\ttime:float\nu\ti\n", "line 2: 2 columns; expected 3"),
-    "short row among quotes": ('user:token\titem:token\ttime:float\n"u"\n', "row 1 after the header: item is empty"),
+    "short row among quotes": ('user:token\titem:token\ttime:float\n"u"\n', "line 2: 1 columns; expected 3"),
     "no token": ("user,item,time\nu,i,1\n,i,1\n", "row 2 after the header: user is empty"),
     "null": ({"user": ["u", "u"], "item": ["i", None], "time": [1, 2]}, "row 2 after the header: item is empty"),
     "no time": ("user,item,time\nu,i,1\nu,i,\n", "row 2 after the header: time is ''; expected a number"),
