@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from recbole_sigma.config import known_datasets
+from recbole_sigma.data.table_formats import table_name
 from recbole_sigma.data.tables import Columns, read_table, refuse_rows, to_numbers
 from recbole_sigma.errors import DataError
 from recbole_sigma.safe_write import replace_file
@@ -52,7 +53,7 @@ def write_atomic_files(
     blocks; users, items and titles are in memory.
 
     Args:
-        path: of a ``.csv``, ``.parquet`` or atomic file, as ``read_table`` reads it.
+        path: of a CSV, Parquet or atomic file, as ``read_table`` reads it.
         user, item, time, rating, title: names of its columns. An item gets its first title that is not empty; tabs and
             line ends in it become single spaces.
         output: folder of data sets.
@@ -67,7 +68,7 @@ def write_atomic_files(
             message names the row, and nothing is written.
     """
     path = os.fspath(path)
-    name = Path(path).stem if name is None else name
+    name = table_name(path) if name is None else name
     _check_name(name)
     folder = Path(output) / name
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
