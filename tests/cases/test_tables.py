@@ -4,6 +4,7 @@ import bz2
 import datetime
 import decimal
 import gzip
+import logging
 import lzma
 import uuid
 import zipfile
@@ -16,9 +17,11 @@ from pyarrow import parquet
 
 import recbole_sigma
 from recbole_sigma.cli import main
+from recbole_sigma.config import Config
+from recbole_sigma.data import create_dataset
 from recbole_sigma.data.tables import Columns, read_table
 from recbole_sigma.errors import DataError
-from tests.cases.made_up import base
+from tests.cases.made_up import base, write_atomic
 
 COLUMNS = Columns("user", "item", "time")
 
@@ -124,7 +127,10 @@ def test_case_20_times_of_every_type_are_the_right_seconds(tmp_path, kind):
 @pytest.mark.parametrize(
     "column, message",
     [
-        (pyarrow.array(np.array([1, SECONDS], np.float32)), "row 2 after the header: time is 1769862656 in a column of"),
+        (
+            pyarrow.array(np.array([1, SECONDS], np.float32)),
+            "row 2 after the header: time is 1769862656 in a column of",
+        ),
         (pyarrow.array([1], pyarrow.time64("us")), "time has the type time64[us]"),
         (pyarrow.array([1], pyarrow.duration("ns")), "time has the type duration[ns]"),
         (pyarrow.array([True]), "time has the type bool"),
@@ -217,7 +223,7 @@ def test_case_26_other_files_end_with_2_and_the_formats_there_are(tmp_path, monk
     assert main(["prepare", name, "--user=user", "--item=item", "--time=time"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {name}") and ("expected" in error or "cannot be read" in error)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [name]
 
 
 def test_case_27_a_uuid_becomes_its_text(tmp_path):
@@ -251,3 +257,104 @@ def test_case_23_tokens_do_not_depend_on_where_a_block_ends(tmp_path):
     for name in ("t.csv", "t.inter"):
         for rows in (1, 3, 100):
             assert [row[1] for row in rows_of(tmp_path / name, rows=rows)] == items
+
+
+def loaded(folder, **settings):
+    """The rows of a data set after filtering, as tokens and times, sorted."""
+    dataset = create_dataset(Config("SASRecAP", "d", config_dict={"data_path": str(folder), **settings}))
+    tokens = (dataset.field2id_token[name][dataset.inter_feat[name]] for name in ("user_id", "item_id"))
+    return sorted(zip(*tokens, dataset.inter_feat["timestamp"].tolist()))
+
+
+def test_case_19_exact_duplicates_are_said_with_their_number_and_can_be_dropped(tmp_path, caplog):
+    rows = base(t0=0)
+    again = rows[: len(rows) // 4]
+    repeats = [(user, item, time + 1) for user, item, time in again[:7]]
+    write_atomic(tmp_path, [*rows, *again, *repeats])
+    with caplog.at_level(logging.INFO):
+        assert len(loaded(tmp_path)) == len(rows) + len(again) + 7
+    (said,) = [record.getMessage() for record in caplog.records if "exact copy" in record.getMessage()]
+    assert said.startswith(f"{len(again)} interactions of {len(rows) + len(again) + 7} of d are")
+    assert "drop_duplicates: true" in said
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        kept = loaded(tmp_path, drop_duplicates=True)
+    assert kept == sorted((user, item, float(np.float32(time))) for user, item, time in [*rows, *repeats])
+    assert any(f"{len(again)} interactions of d are left out" in record.getMessage() for record in caplog.records)
+
+
+def test_case_19_without_duplicates_nothing_is_said(tmp_path, caplog):
+    write_atomic(tmp_path, base())
+    with caplog.at_level(logging.INFO):
+        loaded(tmp_path)
+    assert not any("copy" in record.getMessage() for record in caplog.records)
+
+
+def test_case_19_rows_that_differ_in_another_loaded_column_are_no_duplicates(tmp_path, caplog):
+    rows = [("a", "x", 1, 5), ("a", "x", 1, 4), ("a", "x", 1, 5), ("a", "y", 1, 5), ("b", "x", 1, 5), ("b", "y", 2, 5)]
+    write_atomic(tmp_path, rows, ("user_id:token", "item_id:token", "timestamp:float", "rating:float"))
+    columns = {"inter": ["user_id", "item_id", "timestamp", "rating"]}
+    assert len(loaded(tmp_path, drop_duplicates=True, load_col=columns)) == 5
+    assert len(loaded(tmp_path, drop_duplicates=True)) == 4
+
+
+def test_case_19_prepare_counts_duplicates_and_repeats_and_drops_them(tmp_path, monkeypatch, capsys):
+    """Across the ends of blocks: rows (user, item, time)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recbole_sigma.data.tables.read_table.__defaults__", (2, "\t", None))
+    rows = [("a", "x", 3), ("b", "x", 1), ("a", "x", 1), ("a", "x", 3), ("a", "y", 2), ("b", "x", 1), ("b", "x", 1)]
+    pd.DataFrame(rows, columns=["user", "item", "time"]).to_csv("t.csv", index=False)
+    words = ["prepare", "t.csv", "--user=user", "--item=item", "--time=time", "--overwrite"]
+    once = list(dict.fromkeys(rows))
+    for flags, expected in [
+        ([], rows),
+        (["--drop-duplicates"], once),
+        (["--drop-repeats"], [("b", "x", 1), ("a", "x", 1), ("a", "y", 2)]),
+    ]:
+        assert main([*words, *flags]) == 0
+        out = capsys.readouterr().out
+        assert f"2 users, 2 items, {len(expected)} interactions" in out
+        assert "duplicates: 3 rows are exact copies of an earlier one" in out
+        assert "repeats: 1 row has the user and the item of another one" in out
+        written = (tmp_path / "dataset" / "t" / "t.inter").read_text().splitlines()[1:]
+        assert written == [f"{user}\t{item}\t{float(time)}" for user, item, time in expected]
+
+
+@pytest.fixture
+def full_users(trained, tmp_path, monkeypatch):
+    """Words of the command; ``full.csv``: 513 users who had all 40 items, then a user with two."""
+    monkeypatch.chdir(tmp_path)
+    users = np.repeat([f"full {n}" for n in range(513)], 40)
+    items = np.tile([f"i{n}" for n in range(40)], 513)
+    frame = pd.DataFrame({"user_id": [*users, "u", "u"], "item_id": [*items, "i1", "i2"]})
+    frame.to_csv("full.csv", index=False)
+    return ["recommend", f"--checkpoint={trained}", "--device=cpu"]
+
+
+def test_case_22_a_user_who_has_had_every_item_gets_a_sentence(full_users, capsys):
+    everything = " ".join(f"i{n}" for n in range(40))
+    assert main([*full_users, "--history", everything]) == 0
+    out, err = capsys.readouterr()
+    assert not out and err == "nothing is left to recommend: the history has every item that the model knows\n"
+    assert main([*full_users, "--history", everything.rpartition(" ")[0], "-k=2"]) == 0
+    out, err = capsys.readouterr()
+    assert out.split()[1] == "i39" and err == "1 item of 2: the history has all others that the model knows\n"
+
+
+@pytest.mark.parametrize("output", ["q.parquet", "q.csv"])
+def test_cases_22_and_23_a_first_batch_without_rows_and_the_number_of_users_with_some(full_users, output, capsys):
+    assert main([*full_users, "--input=full.csv", "--time=", "-k=2", f"--output={output}"]) == 0
+    err = capsys.readouterr().err
+    assert f"recommendations for 1 of 514 users of full.csv, 2 items each: {output}" in err
+    assert "513 users had every item that the model knows" in err
+    table = pd.read_parquet(output) if output.endswith("t") else pd.read_csv(output)
+    assert table["user_id"].tolist() == ["u", "u"] and table["rank"].tolist() == [1, 2]
+
+
+def test_case_23_a_file_in_which_nobody_gets_anything_is_a_table_without_rows(full_users, capsys):
+    pd.read_csv("full.csv")[:40].to_csv("one.csv", index=False)
+    assert main([*full_users, "--input=one.csv", "--time=", "--output=q.parquet"]) == 0
+    assert "recommendations for 0 of 1 user of one.csv" in capsys.readouterr().err
+    schema = parquet.read_schema("q.parquet")
+    assert schema.names == ["user_id", "rank", "item_id", "score", "by_popularity", "title"]
+    assert [str(kind) for kind in schema.types] == ["string", "int64", "string", "double", "bool", "string"]
