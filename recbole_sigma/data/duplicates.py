@@ -39,22 +39,32 @@ def without_duplicates(rows: pd.DataFrame, key: Sequence[str], drop: bool, name:
 
 def exact_duplicates(rows: pd.DataFrame, key: Sequence[str]) -> np.ndarray:
     """Whether each row equals an earlier one in every column, ``[M]``; ``key`` names columns that are quick to compare."""
-    user, item = (_codes(rows[name]).astype(np.int64) for name in key[:2])
-    pair = pd.Series(user * (1 + item.max()) + item)
     result = np.zeros(len(rows), dtype=bool)
-    place = np.flatnonzero(pair.duplicated(keep=False).to_numpy())
-    for columns in (key, list(rows)):  # most rows need no comparison of all columns
-        part = pd.DataFrame({name: _comparable(rows[name].iloc[place]) for name in columns})
-        place = place[part.duplicated(keep=False).to_numpy()]
+    place = np.flatnonzero(_is_repeated(_hashes([_comparable(rows[name]) for name in key])))
+    if not len(place):
+        return result
     part = pd.DataFrame({name: _comparable(rows[name].iloc[place]) for name in rows})
     result[place] = part.duplicated().to_numpy()
     return result
 
 
-def _codes(column: pd.Series) -> np.ndarray:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy()
-    return pd.factorize(column)[0]
+def _hashes(columns: list[np.ndarray]) -> np.ndarray:
+    """A number for each row, equal for equal rows and nearly always different for others."""
+    result = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        if column.dtype == object:
+            column = pd.factorize(column)[0]
+        bits = (column.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 equals 0.0
+        result = (result ^ bits ^ (bits >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+        result ^= result >> np.uint64(29)
+    return result
+
+
+def _is_repeated(numbers: np.ndarray) -> np.ndarray:
+    """Whether each number is there more than once; sorting is faster than a hash table."""
+    ordered = np.sort(numbers)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    return pd.Series(numbers).isin(repeated).to_numpy() if len(repeated) else np.zeros(len(numbers), dtype=bool)
 
 
 def _comparable(column: pd.Series) -> np.ndarray:
