@@ -314,7 +314,7 @@ def test_a_file_gives_what_its_histories_and_times_give(timed, data, form, capsy
         ),
         (
             ["recommend", "--history=i1 i2", "--times=5"],
-            "history 0 has 2 items and 1 times; expected a time for each item",
+            "history 0 has 2 items and 1 time; expected a time for each item",
         ),
         (
             ["recommend", "--history=i1 i2", "--times=7 5"],

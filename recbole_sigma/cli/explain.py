@@ -12,6 +12,7 @@ import argparse
 from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history, split_times
 from recbole_sigma.cli.loading import load_named
 from recbole_sigma.errors import RequestError
+from recbole_sigma.wording import counted
 
 BAR = 20
 
@@ -38,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
 def _show_categories(recommender, typical: int) -> None:
     for category in recommender.categories(typical):
         print(
-            f"category {category.number}: {category.size:,} items, {category.interactions:,} interactions; "
-            "the most similar items:"
+            f"category {category.number}: {counted(category.size, 'item')}, "
+            f"{counted(category.interactions, 'interaction')}; the most similar items:"
         )
         for name, similarity in zip(recommender.catalog.names(category.typical), category.similarity):
             print(f"  {similarity:6.3f}  {name}")
@@ -57,7 +58,7 @@ def _show_interests(recommender, options: argparse.Namespace) -> None:
         print(f"  of the history: {_names(recommender, interest.items)}")
         print(f"  nearest items:  {_names(recommender, interest.nearest)}")
     print()
-    print_recommendation(recommender, history, explanation.recommendation, explanation.closest_interest)
+    print_recommendation(recommender, history, explanation.recommendation, options.k, explanation.closest_interest)
 
 
 def _names(recommender, tokens: list[str]) -> str:

@@ -14,13 +14,16 @@ import sys
 from recbole_sigma.cli.arguments import add_history, add_recommendation, split_history, split_times
 from recbole_sigma.cli.loading import load_named
 from recbole_sigma.errors import RequestError
+from recbole_sigma.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recommendation(parser)
     add_history(parser)
     parser.add_argument(
-        "--input", metavar="FILE", help="interactions of many users: .inter, .csv or .parquet, any size"
+        "--input",
+        metavar="FILE",
+        help="interactions of many users: .inter, .csv (also .gz, .zip) or .parquet, any size",
     )
     parser.add_argument("--output", metavar="FILE", help=".csv or .parquet; by default CSV on the standard output")
     parser.add_argument("--user", metavar="COLUMN", help="column of users in the input (default: as in training)")
@@ -49,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         (one,) = recommender.recommend(
             [history], options.k, times=None if times is None else [times], keep_seen=options.keep_seen
         )
-        print_recommendation(recommender, history, one)
+        print_recommendation(recommender, history, one, options.k)
         return 0
     return _recommend_file(recommender, options)
 
@@ -73,7 +76,7 @@ def _recommend_file(recommender, options: argparse.Namespace) -> int:
         and os.path.samefile(options.input, options.output)
     ):
         raise RequestError(f"output is the input, {options.output}; expected another file")
-    num_users = num_unknown = num_by_popularity = 0
+    num_users = num_unknown = num_by_popularity = num_without = num_short = 0
     file = recommender.read(options.input, columns)
     with recommendations_written(options.output, recommender.catalog, columns) as write:
         with tqdm(unit=" interactions", unit_scale=True, disable=not sys.stderr.isatty()) as progress:
@@ -81,22 +84,46 @@ def _recommend_file(recommender, options: argparse.Namespace) -> int:
                 progress.total = file.num_interactions
                 for batch in recommender.batches(everyone, options.k, options.keep_seen):
                     write(batch)
+                    found = batch.num_items
                     num_users += len(batch.users)
+                    num_without += int((found == 0).sum())
+                    num_short += int(((found > 0) & (found < options.k)).sum())
                     num_unknown += int(batch.unknown.sum())
                     num_by_popularity += int(batch.by_popularity.sum())
                     progress.update(batch.num_interactions)
-    print(
-        f"{num_users:,} users of {options.input}, {options.k} items each: {options.output or 'above'}", file=sys.stderr
-    )
+    _say(f"{_users(num_users, num_without)} of {options.input}, {_items(options.k, num_short)}: {_where(options)}")
+    if num_without:
+        _say(f"{counted(num_without, 'user')} had every item that the model knows: nothing is left to recommend")
+    if num_short:
+        _say(f"{counted(num_short, 'user')} had so many items that fewer than {options.k:,} are left")
     if num_unknown:
-        print(f"{num_unknown:,} interactions with items that the model does not know were skipped", file=sys.stderr)
+        was = "was" if num_unknown == 1 else "were"
+        _say(f"{counted(num_unknown, 'interaction')} with items that the model does not know {was} skipped")
     if num_by_popularity:
-        print(
-            f"{num_by_popularity:,} users have no item that it knows: they get the most popular items", file=sys.stderr
+        one = num_by_popularity == 1
+        _say(
+            f"{counted(num_by_popularity, 'user')} {'has' if one else 'have'} no item that it knows: "
+            f"{'it gets' if one else 'they get'} the most popular items"
         )
     if recommender.reads_user_id:
-        print(
-            f"{recommender.state['model']} reads the user. It knows nothing of users that it was not trained on",
-            file=sys.stderr,
-        )
+        _say(f"{recommender.state['model']} reads the user. It knows nothing of users that it was not trained on")
     return 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def _users(everyone: int, without: int) -> str:
+    """The users that got recommendations."""
+    if without:
+        return f"recommendations for {everyone - without:,} of {counted(everyone, 'user')}"
+    return counted(everyone, "user")
+
+
+def _items(k: int, num_short: int) -> str:
+    return f"up to {counted(k, 'item')} each" if num_short else f"{counted(k, 'item')} each"
+
+
+def _where(options: argparse.Namespace) -> str:
+    return options.output or "above"

@@ -29,6 +29,7 @@ from recbole_sigma.data.token_codes import (
     read_columns,
     rows_within_counts,
 )
+from recbole_sigma.data.duplicates import without_duplicates
 from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
 from recbole_sigma.data.target_rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
 from recbole_sigma.data.sequences import gather_padded, gather_ragged
@@ -402,10 +403,18 @@ class OrderedDataset(Dataset):
     def _remove_duplication(self):
         keep = self.config["rm_dup_inter"]
         if keep is None:
+            self._warn_of_duplicates()
             return
         if self.time_field in self.inter_feat:
             self._sort_exactly()  # RecBole's sort is not stable
         self.inter_feat = self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
+
+    def _warn_of_duplicates(self) -> None:
+        """Exact ones, or drop them; without times equal rows may be different events."""
+        if self.benchmark_filename_list is None and self.time_field in self.inter_feat:
+            key = [self.uid_field, self.iid_field, self.time_field]
+            drop = bool(self.config["drop_duplicates"])
+            self.inter_feat = without_duplicates(self.inter_feat, key, drop, self.dataset_name)
 
     def _remap(self, remap_list):
         if not all(is_categorical(feat[field]) for feat, field, _ in remap_list):

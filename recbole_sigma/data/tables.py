@@ -14,7 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from recbole_sigma.data import parquet_columns
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, read_texts
+from recbole_sigma.data.parquet_columns import since_1970
+from recbole_sigma.data.table_formats import EXPECTED, format_of, opened_csv
 from recbole_sigma.errors import DataError, close_matches
 from recbole_sigma.extras import require
 
@@ -43,8 +46,9 @@ def read_table(
 ) -> Iterator[pd.DataFrame]:
     """Read columns of a table, ``rows`` rows at a time.
 
-    A file whose name does not end in ``.csv`` or ``.parquet`` is read as an atomic file (``.inter``, ``.item`` and so
-    on). The only missing values are empty texts, and nulls in Parquet.
+    CSV (also compressed: gz, bz2, xz, or a zip with one file), Parquet and atomic files are read. The only missing
+    values are empty texts, and nulls and NaN in Parquet. Whole numbers in a Parquet column of floats or decimals give
+    the tokens of a column of integers.
 
     Args:
         path: of the file.
@@ -58,21 +62,21 @@ def read_table(
         from 0, without blank lines.
 
     Raises:
-        DataError: the file is missing, empty or damaged, lacks a column, or has a row without a user, an item or a
-            time; the message names the row.
+        DataError: the file is missing, empty, damaged or of another format, lacks a column, has a column whose type
+            makes no exact token or time, or has a row without a user, an item or a time; the message names the row.
         MissingExtraError: the file is in Parquet, and pyarrow is not installed.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        raise DataError(f"{path} is a folder; expected a .csv, .parquet or atomic file (.inter) of interactions")
+        raise DataError(f"{path} is a folder; {EXPECTED}")
     if not os.path.isfile(path):
-        raise DataError(f"{path} does not exist; expected a .csv, .parquet or atomic file (.inter) of interactions")
+        raise DataError(f"{path} does not exist; {EXPECTED}")
     names = columns.names()
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"column {name!r} is given twice; expected a different column for each")
     read_atomic = partial(_read_atomic, separator=separator, encoding=encoding)
-    read = {".csv": _read_csv, ".parquet": _read_parquet}.get(os.path.splitext(path)[1].lower(), read_atomic)
+    read = {"csv": _read_csv, "parquet": _read_parquet, "atomic": read_atomic}[format_of(path)]
     start, dates = 0, None
     for frame in read(path, columns, rows):
         if frame.empty:
@@ -128,9 +132,9 @@ def _read_atomic(
 
 
 def _read_csv(path: str, columns: Columns, rows: int) -> Iterator[pd.DataFrame]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
+    with opened_csv(path) as file:
+        lines = csv.reader(file, strict=True)
+        try:
             header = next(filter(None, lines), None)
             if header is None:
                 raise DataError(f"{path} is empty; expected a header line with the names of the columns")
@@ -138,47 +142,83 @@ def _read_csv(path: str, columns: Columns, rows: int) -> Iterator[pd.DataFrame]:
             chosen = _chosen(path, lines, header, columns)
             while block := list(islice(chosen, rows)):
                 yield pd.DataFrame(block, columns=columns.names(), dtype=object)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}); expected UTF-8: save it in that encoding") from error
-    except csv.Error as error:
-        raise DataError(f"{path}, line {lines.line_num}: {error}; expected comma-separated values") from error
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} is not UTF-8 text after line {lines.line_num} ({error}); expected UTF-8: save it in that "
+                "encoding"
+            ) from error
+        except csv.Error as error:
+            start = _line_of_broken_row(path)
+            raise DataError(
+                f"{path}, line {lines.line_num}: {error}; expected comma-separated values"
+                + f". The row begins in line {start}, perhaps with a quote that is not closed"
+                * (start < lines.line_num)
+            ) from error
+
+
+def _line_of_broken_row(path: str) -> int:
+    """The line in which the first row begins that is not CSV."""
+    with opened_csv(path) as file:
+        lines, start = csv.reader(file, strict=True), 1
+        try:
+            for _ in lines:
+                start = lines.line_num + 1
+        except (csv.Error, UnicodeDecodeError):
+            pass
+    return start
 
 
 def _chosen(path: str, lines: Iterator[list[str]], header: list[str], columns: Columns) -> Iterator[tuple[str, ...]]:
     """The fields of the columns of each line that is not blank."""
     choose = itemgetter(*map(header.index, columns.names()))
-    for number, fields in enumerate(filter(None, lines), 1):
+    number, last = 0, lines.line_num
+    for fields in lines:
+        first, last = last + 1, lines.line_num
+        if not fields:
+            continue
+        number += 1
         if len(fields) != len(header):
             raise DataError(
                 f"{path}, row {number} after the header: {len(fields)} columns; expected {len(header)} as in the "
                 "header. A text with a comma or a line end stands in double quotes"
             )
+        if last > first and _has_whole_lines(fields):
+            raise DataError(
+                f"{path}, lines {first} to {last}: a quote opens in the first and closes in the last, and each line has "
+                f"{len(header)} columns without it; expected quotes that close in their line, or no line end in a text"
+            )
         yield choose(fields)
+
+
+def _has_whole_lines(fields: list[str]) -> bool:
+    """Whether every line of a row that has several would be a row of its own: a quote has swallowed rows."""
+    commas = len(fields) - 1
+    return commas > 0 and all(line.count(",") == commas for line in ",".join(fields).splitlines())
 
 
 def _read_parquet(path: str, columns: Columns, rows: int) -> Iterator[pd.DataFrame]:
     parquet = require("pyarrow.parquet", "parquet")
     import pyarrow
 
+    read = {columns.user: parquet_columns.tokens, columns.item: parquet_columns.tokens}
+    read.update(dict.fromkeys(columns.others, parquet_columns.others))
+    if columns.time is not None:
+        read[columns.time] = parquet_columns.times
+    start = 0
     try:
         with parquet.ParquetFile(path) as file:
             _require_columns(path, file.schema_arrow.names, columns)
             for batch in file.iter_batches(rows, columns=columns.names()):
-                values = {name: _values(batch[name], name == columns.time) for name in columns.names()}
+                values = {}
+                for name in columns.names():
+                    try:
+                        values[name] = read[name](batch[name])
+                    except parquet_columns.Problem as problem:
+                        raise parquet_columns.refuse(path, name, problem, start) from problem
                 yield pd.DataFrame(values, dtype=object)
+                start += batch.num_rows
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-
-
-def _values(column, is_time: bool) -> np.ndarray:
-    """A column of Parquet: seconds if it has times as dates, and texts otherwise."""
-    import pyarrow
-
-    types, kind = pyarrow.types, column.type
-    if is_time and (types.is_date(kind) or types.is_timestamp(kind)):
-        unit = kind.unit if types.is_timestamp(kind) else "ms"
-        return _since_1970(column.cast(pyarrow.timestamp(unit)).to_numpy(zero_copy_only=False))
-    return column.cast(pyarrow.string()).fill_null("").to_numpy(zero_copy_only=False)
 
 
 def _seconds(path: str, times: pd.Series, dates: bool) -> pd.Series:
@@ -213,14 +253,7 @@ def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
         return to_numbers(times)
     texts = times.astype(object).where(times.astype(str).str.match(r"\d{4}-\d"))  # pandas reads "now" and "2020" too
     moments = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
-    return pd.Series(_since_1970(moments.dt.tz_localize(None).to_numpy()), times.index)
-
-
-def _since_1970(moments: np.ndarray) -> np.ndarray:
-    """Seconds, rounded once, of a datetime64; NaN for NaT."""
-    unit, _ = np.datetime_data(moments.dtype)
-    seconds = moments.astype(np.int64) / {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
-    return np.where(np.isnat(moments), np.nan, seconds)
+    return pd.Series(since_1970(moments.dt.tz_localize(None).to_numpy()), times.index)
 
 
 def _is_date(value) -> bool:
@@ -229,6 +262,6 @@ def _is_date(value) -> bool:
 
 def _number(value, otherwise: float | None = math.nan) -> float | None:
     try:
-        return float(value)
+        return otherwise if isinstance(value, str) and "_" in value else float(value)  # 2026_01_31 is no number
     except (ValueError, OverflowError):
         return otherwise

@@ -15,9 +15,15 @@ from recbole_sigma.model.base import NextItemRecommender
 BATCHES = (1, 2, 7)
 """Batch sizes for which an exported model is compared with the original."""
 
+NO_ITEM = 2**40
+"""An id that no table of items has, so that looking it up fails; ONNX Runtime counts negative ids from the end."""
+
 
 class Encoder(nn.Module):
     """From ``item_seq`` ``[B, T]``, ids padded with 0 on the right, to user vectors or scores of each row.
+
+    An id that is no item, and an item after a 0, make the program fail: the id is out of bounds. ONNX Runtime checks
+    bounds on a CPU.
 
     Args:
         model: sequential, in evaluation mode.
@@ -37,11 +43,18 @@ class Encoder(nn.Module):
         self.max_length = model.max_seq_length
 
     def forward(self, item_seq: Tensor) -> Tensor:
+        item_seq = self._checked(item_seq)
         if not self.any_length:
             return self.model.full_sort_predict(self._interaction(item_seq)).view(item_seq.shape[0], -1)
         packing = PaddedPacking(item_seq, self.max_length)
         users = self.model.encode_users(item_seq.flatten(), packing)
         return users if self.output == "user_vectors" else losses.interest_scores(users, self.model.item_vectors)
+
+    def _checked(self, item_seq: Tensor) -> Tensor:
+        """The ids, with ``NO_ITEM`` in place of what is no item or lies after the padding."""
+        after_padding = ((item_seq == 0).cumsum(1) > 0) & (item_seq != 0)
+        wrong = after_padding | (item_seq < 0) | (item_seq >= self.model.n_items)
+        return torch.where(wrong, NO_ITEM, item_seq)
 
     @torch.no_grad()
     def expected(self, item_seq: Tensor) -> Tensor:

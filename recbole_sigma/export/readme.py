@@ -37,6 +37,8 @@ PROGRAM = (
     + """\
 - `{file}`: `item_seq`, int64 `[B, T]`, to `{output}`, float32 `{shape}`. A row is the ids of the last {max_length}
   items of a user, oldest first, padded with 0 on the right; {sizes}. A row of zeros has no meaning.
+- Leave out items that the model does not know. An id that is not from 1 to {num_items}, or that comes after a 0, ends the
+  run with an error: index out of bounds{unchecked}.
 {weights}{vectors}"""
     + ITEMS
     + """\
@@ -134,6 +136,7 @@ def _about(recommender: Recommender, format: str) -> dict:
         "version": __version__,
         "checkpoint": Path(recommender.path).name,
         "num_items": len(recommender.catalog),
+        "unchecked": ", on a CPU; on a GPU, check ids before" if format == "onnx" else "",
         "max_length": recommender.settings["MAX_ITEM_LIST_LENGTH"],
         "history": [str(token) for token in recommender.catalog.tokens[1:4]],
     }

@@ -16,6 +16,7 @@ from recbole_sigma.data.tables import Columns, read_table, to_seconds
 from recbole_sigma.errors import RequestError
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.grouping import Interactions, whole_users
+from recbole_sigma.wording import counted
 
 ROWS = 2**20
 """Interactions that are sorted in memory at once."""
@@ -92,7 +93,12 @@ def from_tokens(
         if not isinstance(token, (str, int, np.integer)) or isinstance(token, bool):
             raise RequestError(f"history {number} has {token!r}; expected item tokens, which are strings")
     if users is not None and len(users) != len(histories):
-        raise RequestError(f"there are {len(users)} users and {len(histories)} histories; expected as many")
+        raise RequestError(
+            f"users has {counted(len(users), 'token')}; expected one for each history: {len(histories):,}"
+        )
+    for user in users if users is not None else ():
+        if not isinstance(user, (str, int, np.integer)) or isinstance(user, bool):
+            raise RequestError(f"users has {user!r}; expected user tokens, which are strings")
     names = np.array([""] * len(histories) if users is None else list(map(str, users)), dtype=object)
     row = np.repeat(np.arange(len(histories)), [len(history) for history in histories]).astype(np.int64)
     seconds = None if times is None else _seconds(times, histories)
@@ -108,7 +114,8 @@ def _seconds(times: Sequence[Sequence[float | str]], histories: list[list]) -> n
             raise RequestError(f"the times of history {number} are {own!r}; expected a list with the time of each item")
         if len(own) != len(history):
             raise RequestError(
-                f"history {number} has {len(history)} items and {len(own)} times; expected a time for each item"
+                f"history {number} has {counted(len(history), 'item')} and {counted(len(own), 'time')}; expected a time "
+                "for each item"
             )
         for time in own:
             if not isinstance(time, (str, int, float, np.number)) or isinstance(time, bool):

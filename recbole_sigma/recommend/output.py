@@ -16,6 +16,7 @@ from recbole_sigma.extras import require
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.recommender import Batch, Recommendation, Recommender
 from recbole_sigma.safe_write import replace_file
+from recbole_sigma.wording import counted
 
 OWN_COLUMNS = ("rank", "score", "by_popularity", "title")
 """Columns of the output besides those of users and items."""
@@ -65,8 +66,10 @@ def recommendations_written(
             )
     with ExitStack() as stack:
         target = sys.stdout if path is None else stack.enter_context(replace_file(path))
-        open_writer = _parquet_writer if kind == ".parquet" else _csv_writer
-        write = stack.enter_context(open_writer(target))
+        if kind == ".parquet":
+            write = stack.enter_context(_parquet_writer(target, columns, catalog.has_titles))
+        else:
+            write = stack.enter_context(_csv_writer(target))
         yield lambda batch: write(as_table(batch, catalog, columns))
 
 
@@ -86,31 +89,36 @@ def _csv_writer(target) -> Iterator[Callable[[pd.DataFrame], None]]:
 
 
 @contextmanager
-def _parquet_writer(target) -> Iterator[Callable[[pd.DataFrame], None]]:
+def _parquet_writer(target, columns: Columns, has_titles: bool) -> Iterator[Callable[[pd.DataFrame], None]]:
     arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
-    writer = None
+    types = {columns.user: "string", "rank": "int64", columns.item: "string", "score": "float64"}
+    types.update(by_popularity="bool", **({"title": "string"} if has_titles else {}))
+    schema = arrow.schema([(name, arrow.type_for_alias(kind)) for name, kind in types.items()])
+    with parquet.ParquetWriter(target, schema) as writer:
+        yield lambda table: writer.write_table(arrow.Table.from_pandas(table, schema, preserve_index=False))
 
-    def write(table: pd.DataFrame) -> None:
-        nonlocal writer
-        rows = arrow.Table.from_pandas(table, preserve_index=False)
-        if writer is None:
-            writer = parquet.ParquetWriter(target, rows.schema)
-        writer.write_table(rows.cast(writer.schema))
 
-    try:
-        yield write
-    finally:
-        if writer is not None:
-            writer.close()
+def what_is_missing(asked: int, found: int) -> str | None:
+    """Why a user got ``found`` of the ``asked`` items, or None if that is all of them."""
+    if not found:
+        return "nothing is left to recommend: the history has every item that the model knows"
+    if found < asked:
+        return f"{counted(found, 'item')} of {asked:,}: the history has all others that the model knows"
+    return None
 
 
 def print_recommendation(
-    recommender: Recommender, history: list[str], one: Recommendation, closest_interest: list[int] | None = None
+    recommender: Recommender,
+    history: list[str],
+    one: Recommendation,
+    k: int,
+    closest_interest: list[int] | None = None,
 ) -> None:
-    """Print a table to read, and what was skipped.
+    """Print a table to read, what was skipped, and why there are fewer than k items, if so.
 
     Args:
         history: item tokens that the recommendation is for.
+        k: items that were asked for.
         closest_interest: for each recommended item, the number of the interest that scores it highest.
     """
     catalog = recommender.catalog
@@ -120,6 +128,9 @@ def print_recommendation(
         value = f"{score:,.0f}" if one.by_popularity else f"{score:.4f}"
         closest = "" if closest_interest is None else f"  closest interest {closest_interest[rank - 1]}"
         print(f"{rank:3d}  {token.ljust(width)}  {value:>10}{closest}  {catalog.titles[id_]}".rstrip())
+    missing = what_is_missing(k, len(one.items))
+    if missing is not None:
+        print(missing, file=sys.stderr)
     if one.unknown:
         unknown = [token for token, id_ in zip(history, catalog.ids(history)) if not id_]
         hint = " (items are separated by spaces)" if any("," in token for token in unknown) else ""

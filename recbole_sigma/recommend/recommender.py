@@ -98,6 +98,11 @@ class Batch(NamedTuple):
     by_popularity: np.ndarray  # [B], whether nothing was left of the history
     num_interactions: int  # of all histories, unknown items included
 
+    @property
+    def num_items(self) -> np.ndarray:
+        """``[B]``, number of items that each user gets."""
+        return (self.items > 0).sum(1)
+
 
 class Recommender:
     """A trained sequential model in use; ``recbole_sigma.load`` makes one.
@@ -390,9 +395,8 @@ class Recommender:
 
     def _recommendations(self, batch: Batch) -> Iterator[tuple[str, Recommendation]]:
         """The user and the recommendation of each row of a batch."""
-        counts = (batch.items > 0).sum(1)
         tokens, scores = self.catalog.tokens[batch.items].tolist(), batch.scores.tolist()
-        rows = zip(batch.users, tokens, scores, counts, batch.unknown.tolist(), batch.by_popularity.tolist())
+        rows = zip(batch.users, tokens, scores, batch.num_items, batch.unknown.tolist(), batch.by_popularity.tolist())
         for user, items, own, count, unknown, by_popularity in rows:
             yield user, Recommendation(items[:count], own[:count], unknown, by_popularity)
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from recbole_sigma.extras import require
 from recbole_sigma.report.palette import color, symbol
 from recbole_sigma.report.section import Section
-from recbole_sigma.report.words import counted
+from recbole_sigma.wording import counted
 from recbole_sigma.version import __version__
 
 PACKAGE = "recbole_sigma.report"

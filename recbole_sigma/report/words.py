@@ -5,11 +5,6 @@ from __future__ import annotations
 from recbole_sigma.recommend.interests import learns_categories
 
 
-def counted(number: int, name: str) -> str:
-    """A number and its noun, whose plural ends in s."""
-    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
-
-
 def name_of_interest(model) -> str:
     """What the report calls interest k of a model: a category if the model learns categories of items."""
     return "category" if learns_categories(model) else "interest"

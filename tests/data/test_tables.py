@@ -173,7 +173,7 @@ BAD = {
     "no text, atomic": (b"user:token\titem:token\ttime:float\nu\t\xff\t1\n", "cannot be read"),
     "UTF-16": ("user,item,time\nu,i,1\n".encode("utf-16"), "is not UTF-8 text"),
     "no Parquet": (b"PAR1 nothing PAR1", "cannot be read"),
-    "nested": ({"user": [["u"]], "item": ["i"], "time": [1]}, "cannot be read"),
+    "nested": ({"user": [["u"]], "item": ["i"], "time": [1]}, "user has the type list<element: string>; expected"),
 }
 
 
@@ -205,7 +205,7 @@ def test_the_row_is_right_across_blocks(write, name):
 
 
 def test_a_missing_file_and_columns_that_are_one_are_refused(tmp_path, write):
-    assert "does not exist; expected a .csv, .parquet or atomic file" in refused(tmp_path / "none.csv")
+    assert "does not exist; expected CSV" in refused(tmp_path / "none.csv")
     with pytest.raises(DataError, match="'user' is given twice"):
         next(read_table(write("user,item\nu,i\n"), Columns("user", "user")))
 

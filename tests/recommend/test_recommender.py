@@ -111,7 +111,7 @@ def test_bad_requests_are_refused(rec, histories, k, message):
 
 
 def test_as_many_users_as_histories_are_expected(rec):
-    with pytest.raises(RequestError, match="there are 2 users and 1 histories"):
+    with pytest.raises(RequestError, match="users has 2 tokens; expected one for each history: 1"):
         rec.recommend([["i1"]], 1, users=["u1", "u2"])
 
 

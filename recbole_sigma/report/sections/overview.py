@@ -6,7 +6,7 @@ from recbole_sigma.quick_start import num_parameters
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.section import Section
 from recbole_sigma.report.sections.results import metric_names
-from recbole_sigma.report.words import counted
+from recbole_sigma.wording import counted
 
 
 def overview(recommender: Recommender) -> Section:
