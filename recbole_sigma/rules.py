@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Callable
 
-from recbole_sigma.errors import ConfigError
+from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,41 @@ def mapping_to(rule: Rule) -> Rule:
     )
 
 
+@dataclass(frozen=True)
+class SubKeys(Rule):
+    """A mapping of which each key is known and has its own rule."""
+
+    rules: Mapping[str, Rule]
+
+    def check(self, key: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                if name not in self.rules:
+                    raise ConfigError(
+                        f"{key} has {name!r}; expected {self.expected}" + did_you_mean(close_matches(name, self.rules))
+                    )
+                self.rules[name].check(f"{name} in {key}", item)
+        super().check(key, value)
+
+
+def sub_keys(rules: Mapping[str, Rule], example: str, required: tuple[str, ...] = ()) -> SubKeys:
+    """Nothing, or a mapping whose keys are among those of ``rules`` and whose values follow them.
+
+    Args:
+        example: a valid value, for the message.
+        required: keys that the mapping must have.
+    """
+
+    def accepts(value: Any) -> bool:
+        return value in (None, "None") or (
+            isinstance(value, Mapping)
+            and all(name in value for name in required)
+            and all(name in rules and rules[name].accepts(item) for name, item in value.items())
+        )
+
+    return SubKeys(f"a mapping with some of {', '.join(rules)}, as in {example}, or nothing (~)", accepts, rules)
+
+
 def any_of(*rules: Rule) -> Rule:
     """A value that at least one of ``rules`` accepts."""
     return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
@@ -119,10 +154,6 @@ _LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
 _SIZES = re.compile(r".*_size|n_layers|n_heads")
-_CLIP = Rule(
-    "a mapping with max_norm and optionally norm_type",
-    lambda value: isinstance(value, Mapping) and "max_norm" in value and value.keys() <= {"max_norm", "norm_type"},
-)
 _WEIGHT = at_least(0.0)
 _COLUMN = optional(Rule("the name of a column", lambda value: string.accepts(value) and value != ""))
 _NAMES = Rule(
@@ -135,6 +166,25 @@ _BUCKETS = Rule(
         and value.get("method") in ("ED", "LD")
         and (value["method"] == "LD" or at_least(1).accepts(value.get("bucket")))
     ),
+)
+_CLIP = sub_keys(
+    {"max_norm": more_than(0), "norm_type": any_of(more_than(0), one_of(math.inf, "inf"))},
+    "{max_norm: 5, norm_type: 2}",
+    required=("max_norm",),
+)
+_NEGATIVES = sub_keys(
+    {
+        "distribution": one_of("uniform", "popularity", "None", None),
+        "sample_num": at_least(1),
+        "alpha": _WEIGHT,
+        "dynamic": is_bool,
+        "candidate_num": at_least(0),
+    },
+    "{distribution: uniform, sample_num: 1}",
+)
+_THRESHOLD = Rule(
+    "a mapping from one column to a number, such as {rating: 4}",
+    lambda value: mapping_to(number).accepts(value) and len(value) == 1,
 )
 _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 
@@ -168,7 +218,7 @@ _COMMON = {
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
     "checkpoint": optional(Rule("the path of a checkpoint", lambda value: string.accepts(value) and value != "")),
-    "clip_grad_norm": optional(_CLIP),
+    "clip_grad_norm": _CLIP,
     "category_field": _COLUMN,
     "title_field": _COLUMN,
     "loss_type": one_of("CE", "BPR", "BCE"),
@@ -178,7 +228,8 @@ _COMMON = {
     "unload_col": optional(mapping_to(_NAMES)),
     "unused_col": optional(mapping_to(_NAMES)),
     "val_interval": optional(mapping),
-    "threshold": optional(mapping_to(number)),
+    "threshold": optional(_THRESHOLD),
+    "train_neg_sample_args": _NEGATIVES,
     "numerical_features": _NAMES,
     "normalize_field": optional(_NAMES),
     "discretization": optional(mapping_to(_BUCKETS)),
@@ -187,7 +238,7 @@ _COMMON = {
     "encoding": optional(Rule("the name of an encoding of text, such as utf-8", _is_encoding)),
     **{f"alias_of_{name}_id": optional(_NAMES) for name in ("user", "item", "entity", "relation")},
     "rm_dup_inter": optional(one_of("first", "last")),
-    "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")),
+    "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq")),
     # the defaults of RecBole's models allow less than the models do
     "global_ratio": number,
     "spatial_ratio": number,
