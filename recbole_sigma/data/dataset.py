@@ -18,6 +18,7 @@ from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
+from recbole_sigma.config.needs import check_before_reading
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
 from recbole_sigma.data.categories import METRIC, needed_by_model, read_item_categories
 from recbole_sigma.data.token_codes import (
@@ -429,6 +430,7 @@ def create_dataset(config) -> Dataset:
         ConfigError: settings that do not fit the model, such as no ``category_field`` where it needs categories.
         DataError: a file is missing or unreadable or lacks a column, or no interaction is left after filtering.
     """
+    check_before_reading(config)
     try:
         return dataset_class(config["model"], config["MODEL_TYPE"])(config)
     except RecBoleSigmaError:
