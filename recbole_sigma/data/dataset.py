@@ -21,6 +21,7 @@ from recbole_sigma.config import known_datasets
 from recbole_sigma.config.needs import check_before_reading
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row
 from recbole_sigma.data.categories import METRIC, needed_by_model, read_item_categories
+from recbole_sigma.data.needs import check_columns
 from recbole_sigma.data.token_codes import (
     TokenCounts,
     ids_by_first_appearance,
@@ -69,9 +70,7 @@ class OrderedDataset(Dataset):
         if self._in_time_order:
             self._require_column("TIME_FIELD", self.time_field)
             self._require_times()
-        for field in self.config["numerical_features"]:
-            if self.field2type.get(field) in (FeatureType.TOKEN, FeatureType.TOKEN_SEQ):
-                raise DataError(f"numerical_features has {field!r}, a column of tokens; expected columns of numbers")
+        check_columns(self)
 
     def _init_alias(self):
         super()._init_alias()

@@ -13,6 +13,51 @@ from recbole_sigma.errors import ConfigError, DataError, close_matches, did_you_
 _NUMBERS = (FeatureType.FLOAT, FeatureType.FLOAT_SEQ)
 
 
+def check_columns(dataset) -> None:
+    """Check the columns that settings name against those of the files, before anything is computed of them.
+
+    Raises:
+        DataError: a column that is not loaded, or of tokens where numbers are read.
+    """
+    config, types = dataset.config, dataset.field2type
+    numerical = config["numerical_features"]
+    of_numbers = {
+        "numerical_features": numerical,
+        "normalize_field": config["normalize_field"],
+        "discretization": config["discretization"],
+        "threshold": config["threshold"],
+    }
+    for key, columns in of_numbers.items():
+        for column in columns or ():
+            _require_loaded(key, column, types)
+            if types[column] not in _NUMBERS:
+                raise DataError(
+                    f"{key} has {column!r}, a column of tokens; expected columns of numbers"
+                )
+    for column in config["discretization"] or ():
+        if column not in numerical:
+            raise DataError(
+                f"discretization has {column!r}; expected it in numerical_features as well, as in "
+                f"--numerical_features=[{column}]"
+            )
+    for column in config["threshold"] or ():
+        if column not in dataset.inter_feat:
+            raise DataError(
+                f"threshold has {column!r}; expected a column of the .inter file that is loaded"
+            )
+    for pair in (config["preload_weight"] or {}).items():
+        for column in pair:
+            _require_loaded("preload_weight", column, types)
+
+
+def _require_loaded(key: str, column: str, loaded) -> None:
+    if column not in loaded:
+        raise DataError(
+            f"{key} has {column!r}; expected some of the columns that are loaded: {', '.join(loaded)}"
+            + did_you_mean(close_matches(column, loaded))
+        )
+
+
 def check_loaded(config, dataset) -> None:
     """Check columns, labels and values of settings against a data set that is not split yet.
 
@@ -28,7 +73,6 @@ def check_loaded(config, dataset) -> None:
                 f"preload_weight has no {column!r}, of which {config['model']} reads the vectors; expected the column "
                 f"of vectors of an additional file, as in preload_weight: {{{column}: {column[:3]}_vec}}"
             )
-    _check_numerical(config, dataset)
     _check_labels(config, dataset)
     if applies(config, needs.at_most_if):
         _check_sizes(config, dataset, needs)
@@ -39,13 +83,18 @@ def _check_features(config, dataset, needs: Needs) -> None:
     if key is None:
         return
     value = config[key]
-    loaded = [] if dataset.item_feat is None else [name for name in dataset.item_feat if name != dataset.iid_field]
+    loaded = (
+        []
+        if dataset.item_feat is None
+        else [name for name in dataset.item_feat if name != dataset.iid_field]
+    )
     for column in [value] if isinstance(value, str) else value or [None]:
         if column not in loaded:
             path = os.path.join(dataset.dataset_path, f"{dataset.dataset_name}.item")
             raise DataError(
                 f"{key} is {value!r}, and {path} has no such column, or load_col leaves it out; expected some of the "
-                f"columns that are loaded: {', '.join(loaded) or 'none'}" + did_you_mean(close_matches(column, loaded))
+                f"columns that are loaded: {', '.join(loaded) or 'none'}"
+                + did_you_mean(close_matches(column, loaded))
             )
         if dataset.field2type[column] in _NUMBERS and (
             key == "item_attribute" or column not in config["numerical_features"]
@@ -57,15 +106,6 @@ def _check_features(config, dataset, needs: Needs) -> None:
                     if key == "item_attribute"
                     else f"it in numerical_features as well, as in --numerical_features=[{column}]"
                 )
-            )
-
-
-def _check_numerical(config, dataset) -> None:
-    for column in config["numerical_features"]:
-        if column not in dataset.field2type:
-            raise ConfigError(
-                f"numerical_features has {column!r}; expected columns that are loaded: "
-                f"{', '.join(dataset.field2type)}" + did_you_mean(close_matches(column, dataset.field2type))
             )
 
 
@@ -88,9 +128,7 @@ def _check_labels(config, dataset) -> None:
         )
     if 0 not in values:
         return
-    way_out = (
-        "expected labels of 1 only: leave out the other rows by val_interval, as in {rating: [4,inf)}, and threshold"
-    )
+    way_out = "expected labels of 1 only: leave out the other rows by val_interval, as in {rating: [4,inf)}, and threshold"
     for phase, mode in modes.items():
         if mode != "labeled":
             raise ConfigError(
@@ -121,4 +159,6 @@ def _largest(key: str, value) -> int:
     try:
         return max(map(int, str(value).split(",")))
     except ValueError:
-        raise ConfigError(f"{key} is {value!r}; expected integers, as in 500,100,20") from None
+        raise ConfigError(
+            f"{key} is {value!r}; expected integers, as in 500,100,20"
+        ) from None
