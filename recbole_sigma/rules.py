@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Callable
 
-from recbole_sigma.errors import ConfigError
+from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,15 @@ class Rule:
 
 
 is_bool = Rule("true or false", lambda value: isinstance(value, bool))
-integer = Rule("an integer", lambda value: isinstance(value, Integral) and not isinstance(value, bool))
+integer = Rule(
+    "an integer",
+    lambda value: isinstance(value, Integral) and not isinstance(value, bool),
+)
 number = Rule(
-    "a finite number", lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    "a finite number",
+    lambda value: (
+        isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    ),
 )
 string = Rule("a string", lambda value: isinstance(value, str))
 mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
@@ -40,12 +46,18 @@ mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
 def at_least(bound: float) -> Rule:
     """An integer of at least ``bound``; any number of at least ``bound`` if that is a float."""
     kind = integer if isinstance(bound, int) else number
-    return Rule(f"{kind.expected} of at least {bound}", lambda value: kind.accepts(value) and value >= bound)
+    return Rule(
+        f"{kind.expected} of at least {bound}",
+        lambda value: kind.accepts(value) and value >= bound,
+    )
 
 
 def more_than(bound: float) -> Rule:
     """A number above ``bound``."""
-    return Rule(f"{number.expected} above {bound}", lambda value: number.accepts(value) and value > bound)
+    return Rule(
+        f"{number.expected} above {bound}",
+        lambda value: number.accepts(value) and value > bound,
+    )
 
 
 def interval(text: str) -> Rule:
@@ -57,7 +69,9 @@ def interval(text: str) -> Rule:
 
     def accepts(value: Any) -> bool:
         return number.accepts(value) and (
-            low < value < high or (value == low and parts[1] == "[") or (value == high and parts[4] == "]")
+            low < value < high
+            or (value == low and parts[1] == "[")
+            or (value == high and parts[4] == "]")
         )
 
     return Rule(f"a number in {text}", accepts)
@@ -68,7 +82,9 @@ def one_of(*choices: Any) -> Rule:
     listed = ", ".join(map(str, choices))
     return Rule(
         f"one of {listed}",
-        lambda value: any(type(value) is type(choice) and value == choice for choice in choices),
+        lambda value: any(
+            type(value) is type(choice) and value == choice for choice in choices
+        ),
     )
 
 
@@ -76,7 +92,11 @@ def list_of(rule: Rule) -> Rule:
     """A list of at least one value, each of which follows ``rule``."""
     return Rule(
         f"a list, each element {rule.expected}",
-        lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(map(rule.accepts, value)),
+        lambda value: (
+            isinstance(value, (list, tuple))
+            and len(value) > 0
+            and all(map(rule.accepts, value))
+        ),
     )
 
 
@@ -86,19 +106,73 @@ def mapping_to(rule: Rule) -> Rule:
         f"a mapping from names to values, each {rule.expected}",
         lambda value: (
             isinstance(value, Mapping)
-            and all(string.accepts(name) and rule.accepts(item) for name, item in value.items())
+            and all(
+                string.accepts(name) and rule.accepts(item)
+                for name, item in value.items()
+            )
         ),
+    )
+
+
+@dataclass(frozen=True)
+class SubKeys(Rule):
+    """A mapping of which each key is known and has its own rule."""
+
+    rules: Mapping[str, Rule]
+
+    def check(self, key: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                if name not in self.rules:
+                    raise ConfigError(
+                        f"{key} has {name!r}; expected {self.expected}"
+                        + did_you_mean(close_matches(name, self.rules))
+                    )
+                self.rules[name].check(f"{name} in {key}", item)
+        super().check(key, value)
+
+
+def sub_keys(
+    rules: Mapping[str, Rule], example: str, required: tuple[str, ...] = ()
+) -> SubKeys:
+    """Nothing, or a mapping whose keys are among those of ``rules`` and whose values follow them.
+
+    Args:
+        example: a valid value, for the message.
+        required: keys that the mapping must have.
+    """
+
+    def accepts(value: Any) -> bool:
+        return value in (None, "None") or (
+            isinstance(value, Mapping)
+            and all(name in value for name in required)
+            and all(
+                name in rules and rules[name].accepts(item)
+                for name, item in value.items()
+            )
+        )
+
+    return SubKeys(
+        f"a mapping with some of {', '.join(rules)}, as in {example}, or nothing (~)",
+        accepts,
+        rules,
     )
 
 
 def any_of(*rules: Rule) -> Rule:
     """A value that at least one of ``rules`` accepts."""
-    return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
+    return Rule(
+        " or ".join(rule.expected for rule in rules),
+        lambda value: any(rule.accepts(value) for rule in rules),
+    )
 
 
 def optional(rule: Rule) -> Rule:
     """A value that ``rule`` accepts, or nothing (``~`` in YAML, None in Python)."""
-    return Rule(f"{rule.expected} or nothing (~)", lambda value: value is None or rule.accepts(value))
+    return Rule(
+        f"{rule.expected} or nothing (~)",
+        lambda value: value is None or rule.accepts(value),
+    )
 
 
 def _is_filter(value: Any) -> bool:
@@ -119,14 +193,15 @@ _LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
 _SIZES = re.compile(r".*_size|n_layers|n_heads")
-_CLIP = Rule(
-    "a mapping with max_norm and optionally norm_type",
-    lambda value: isinstance(value, Mapping) and "max_norm" in value and value.keys() <= {"max_norm", "norm_type"},
-)
 _WEIGHT = at_least(0.0)
-_COLUMN = optional(Rule("the name of a column", lambda value: string.accepts(value) and value != ""))
+_COLUMN = optional(
+    Rule("the name of a column", lambda value: string.accepts(value) and value != "")
+)
 _NAMES = Rule(
-    "a list of names", lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
+    "a list of names",
+    lambda value: (
+        isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
+    ),
 )
 _BUCKETS = Rule(
     "a mapping such as {method: ED, bucket: 10} or {method: LD}",
@@ -135,6 +210,28 @@ _BUCKETS = Rule(
         and value.get("method") in ("ED", "LD")
         and (value["method"] == "LD" or at_least(1).accepts(value.get("bucket")))
     ),
+)
+_CLIP = sub_keys(
+    {
+        "max_norm": more_than(0),
+        "norm_type": any_of(more_than(0), one_of(math.inf, "inf")),
+    },
+    "{max_norm: 5, norm_type: 2}",
+    required=("max_norm",),
+)
+_NEGATIVES = sub_keys(
+    {
+        "distribution": one_of("uniform", "popularity", "None", None),
+        "sample_num": at_least(1),
+        "alpha": _WEIGHT,
+        "dynamic": is_bool,
+        "candidate_num": at_least(0),
+    },
+    "{distribution: uniform, sample_num: 1}",
+)
+_THRESHOLD = Rule(
+    "a mapping from one column to a number, such as {rating: 4}",
+    lambda value: mapping_to(number).accepts(value) and len(value) == 1,
 )
 _FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
 
@@ -152,10 +249,15 @@ _COMMON = {
     "stopping_step": at_least(0),
     "learning_rate": more_than(0),
     "weight_decay": at_least(0.0),
-    "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
-    "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
+    "learner": Rule(
+        f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS
+    ),
+    "state": Rule(
+        f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES
+    ),
     "seed": Rule(
-        "an integer of at least 0 and below 2**32", lambda value: at_least(0).accepts(value) and value < 2**32
+        "an integer of at least 0 and below 2**32",
+        lambda value: at_least(0).accepts(value) and value < 2**32,
     ),
     "worker": at_least(0),
     "gpu_id": any_of(at_least(0), string),
@@ -167,8 +269,13 @@ _COMMON = {
     "entity_kg_num_interval": _FILTER,
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
-    "checkpoint": optional(Rule("the path of a checkpoint", lambda value: string.accepts(value) and value != "")),
-    "clip_grad_norm": optional(_CLIP),
+    "checkpoint": optional(
+        Rule(
+            "the path of a checkpoint",
+            lambda value: string.accepts(value) and value != "",
+        )
+    ),
+    "clip_grad_norm": _CLIP,
     "category_field": _COLUMN,
     "title_field": _COLUMN,
     "loss_type": one_of("CE", "BPR", "BCE"),
@@ -178,16 +285,24 @@ _COMMON = {
     "unload_col": optional(mapping_to(_NAMES)),
     "unused_col": optional(mapping_to(_NAMES)),
     "val_interval": optional(mapping),
-    "threshold": optional(mapping_to(number)),
+    "threshold": optional(_THRESHOLD),
+    "train_neg_sample_args": _NEGATIVES,
     "numerical_features": _NAMES,
     "normalize_field": optional(_NAMES),
     "discretization": optional(mapping_to(_BUCKETS)),
     "preload_weight": optional(mapping_to(string)),
     "benchmark_filename": optional(list_of(string)),
-    "encoding": optional(Rule("the name of an encoding of text, such as utf-8", _is_encoding)),
-    **{f"alias_of_{name}_id": optional(_NAMES) for name in ("user", "item", "entity", "relation")},
+    "encoding": optional(
+        Rule("the name of an encoding of text, such as utf-8", _is_encoding)
+    ),
+    **{
+        f"alias_of_{name}_id": optional(_NAMES)
+        for name in ("user", "item", "entity", "relation")
+    },
     "rm_dup_inter": optional(one_of("first", "last")),
-    "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined")),
+    "transform": optional(
+        one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq")
+    ),
     # the defaults of RecBole's models allow less than the models do
     "global_ratio": number,
     "spatial_ratio": number,

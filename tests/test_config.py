@@ -468,7 +468,7 @@ def test_a_class_without_source_is_fine():
         ({"eval_args": {"split": {"RS": [8, 1, 1], "LS": "valid_only"}}}, ["split in eval_args", "one of"]),
         ({"train_neg_sample_args": {"distribution": "uniform"}}, ["train_neg_sample_args", "should be None", "CE"]),
         ({"repeatable": False}, ["repeatable", "True"]),
-        ({"loss_type": "BPR", "train_neg_sample_args": 3}, ["train_neg_sample_args", "dict"]),
+        ({"loss_type": "BPR", "train_neg_sample_args": 3}, ["train_neg_sample_args is 3", "a mapping"]),
     ],
     ids=str,
 )

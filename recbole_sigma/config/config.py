@@ -266,7 +266,10 @@ class Config(RecBoleConfig):
             raise ConfigError(f"eval_args is {args!r}; expected a mapping with split, order, group_by and mode")
         unknown = sorted(map(str, args.keys() - {"split", "order", "group_by", "mode"}))
         if unknown:
-            raise ConfigError(f"eval_args has {', '.join(unknown)}; expected split, order, group_by and mode")
+            raise ConfigError(
+                f"eval_args has {', '.join(unknown)}; expected split, order, group_by and mode"
+                + did_you_mean(close_matches(unknown[0], ("split", "order", "group_by", "mode")))
+            )
         _check_split(args.get("split"))
         order = args.get("order")
         if order not in ("RO", "TO"):

@@ -39,6 +39,10 @@ NOT_SETTABLE = {
     "valid_neg_sample_args": "it follows from the mode in eval_args",
     "test_neg_sample_args": "it follows from the mode in eval_args",
     **dict.fromkeys(
+        ("neg_sampling", "training_neg_sample_num"),
+        "RecBole reads it no more; use train_neg_sample_args: {distribution: uniform, sample_num: 1}",
+    ),
+    **dict.fromkeys(
         ("single_spec", "local_rank", "nproc", "world_size", "ip", "port", "offset"), "a run uses one process"
     ),
 }

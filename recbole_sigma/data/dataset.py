@@ -20,8 +20,10 @@ from torch import Tensor
 
 from recbole_sigma.compat import reading_with
 from recbole_sigma.config import known_datasets
+from recbole_sigma.config.needs import check_before_reading
 from recbole_sigma.data.atomic_file import check_atomic_file, explain_failure, line_of_row, quoting, read_texts
 from recbole_sigma.data.categories import METRIC, needed_by_model, read_item_categories
+from recbole_sigma.data.needs import check_columns
 from recbole_sigma.data.token_codes import (
     TokenCounts,
     ids_by_first_appearance,
@@ -95,9 +97,7 @@ class OrderedDataset(Dataset):
         if self._in_time_order:
             self._require_column("TIME_FIELD", self.time_field)
             self._require_times()
-        for field in self.config["numerical_features"]:
-            if self.field2type.get(field) in (FeatureType.TOKEN, FeatureType.TOKEN_SEQ):
-                raise DataError(f"numerical_features has {field!r}, a column of tokens; expected columns of numbers")
+        check_columns(self)
 
     def _set_alias(self, alias_name, default_value):
         super()._set_alias(alias_name, default_value)
@@ -658,6 +658,7 @@ def create_dataset(config) -> Dataset:
         ConfigError: settings that do not fit the model, such as no ``category_field`` where it needs categories.
         DataError: a file is missing or unreadable or lacks a column, or no interaction is left after filtering.
     """
+    check_before_reading(config)
     try:
         return dataset_class(config["model"], config["MODEL_TYPE"])(config)
     except RecBoleSigmaError:

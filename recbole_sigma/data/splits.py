@@ -9,6 +9,8 @@ from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
 from recbole_sigma.data.loaders import CutLoader, FullSortLoader, SampledLoader, SeenItemsSampler, SequenceDataLoader
+from recbole_sigma.data.needs import check_loaded
+from recbole_sigma.data.negatives import check_negatives
 from recbole_sigma.data.seen import KEPT
 from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import ConfigError, DataError
@@ -30,8 +32,9 @@ def create_loaders(config, dataset) -> tuple:
         Loaders of training, validation and test; None for a validation or test without rows.
 
     Raises:
-        ConfigError: ``topk`` is larger than the catalog, or ``train_targets: cut`` needs sequences and has rows.
-        DataError: there is nothing to train on.
+        ConfigError: ``topk`` is larger than the catalog, ``train_targets: cut`` needs sequences and has rows, or other
+            settings that do not fit the data.
+        DataError: there is nothing to train on, a column is missing, or no negative can be drawn.
     """
     num_items, longest = dataset.item_num - 1, max(config["topk"])
     if longest > num_items:
@@ -39,12 +42,14 @@ def create_loaders(config, dataset) -> tuple:
             f"topk asks for {longest} items; expected at most {num_items}, the catalog of {dataset.dataset_name!r}, as "
             f"with --topk={min(num_items, 10)} --valid_metric=Recall@{min(num_items, 10)}"
         )
+    check_loaded(config, dataset)
     try:
         datasets = dataset.build()
     except NotImplementedError as error:  # a split that this version of RecBole lacks
         raise DataError(f"eval_args {config['eval_args']}: {error}") from error
     if not len(datasets[0]):
         raise DataError(f"eval_args {config['eval_args']} leave no row of {dataset.dataset_name!r} to train on")
+    check_negatives(config, dataset, datasets)
     samplers = create_samplers(config, dataset, datasets)
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
