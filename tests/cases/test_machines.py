@@ -1,5 +1,6 @@
 """The same on every library, whatever the program around the run has set up, and whatever lies in its folder."""
 
+import ast
 import logging
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ from recbole_sigma.cli import main
 from recbole_sigma.errors import ConfigError, RecBoleSigmaError
 from tests.cases.made_up import base, write_atomic
 from tests.cases.running import recbole_sigma
-from tests.fresh import fresh
+from tests.fresh import ROOT, fresh
 
 ONE_EPOCH = {"epochs": 1, "show_progress": False}
 
@@ -163,3 +164,10 @@ def test_case_31_data_that_are_no_folder_or_no_file_are_named(path, kind, tmp_pa
     Path(path).write_text("mine") if kind == "file" else Path(path).mkdir()
     with pytest.raises(RecBoleSigmaError, match="dataset/d"):
         run_recbole_sigma("BPR", "d", config_dict=ONE_EPOCH)
+
+
+def test_every_file_is_in_the_syntax_of_python_3_9():
+    files = [path for folder in ("recbole_sigma", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 100
+    for path in files:
+        ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 9))
