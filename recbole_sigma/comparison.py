@@ -18,7 +18,7 @@ from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.quick_start import run
-from recbole_sigma.training.run_log import new_run_id
+from recbole_sigma.training.run_log import check_folders, new_run_id
 from recbole_sigma.version import __version__
 
 PACKAGES = ("recbole", "torch", "numpy", "pandas", "scipy")
@@ -64,6 +64,8 @@ def compare_models(
         )
     if any(config["resume"] for config in configs):
         raise ConfigError("resume is for a single model; expected one model, or a comparison without resume")
+    for config in configs:
+        check_folders(config["model"], config["checkpoint_dir"])
     create_dataset(configs[0])  # raises an error for files that no model could load
     stem = Path(configs[0]["checkpoint_dir"]) / new_run_id("comparison", dataset)
     versions = {package: version(package) for package in PACKAGES}
@@ -78,7 +80,6 @@ def compare_models(
         "markdown": f"{stem}.md",
         "json": f"{stem}.json",
     }
-    stem.parent.mkdir(parents=True, exist_ok=True)
     for config in configs:
         try:
             row = run(config, saved)

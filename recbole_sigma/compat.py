@@ -9,6 +9,7 @@ the module is imported.
 
 import builtins
 import functools
+import importlib
 import sys
 import types
 import warnings
@@ -126,6 +127,11 @@ def _pandas_3():
     return _version(pd) >= (3, 0)
 
 
+def _pandas_warns():
+    """Since 2.2 pandas announces what 3 does to chained assignments."""
+    return _version(pd) >= (2, 2)
+
+
 def _numpy_lacks_aliases():
     return not hasattr(np, "float_")
 
@@ -196,11 +202,11 @@ def fast_csv(module):
     _overlay(module, "pd", read_csv=read_csv)
 
 
-@repair("data.dataset.dataset", needed=_pandas_3)
+@repair("data.dataset.dataset", needed=_pandas_warns)
 def strings_as_objects(module):
     """data/dataset/dataset.py:486,501: pandas 3 reads strings into a dtype of its own, and the chained
-    ``df[field].fillna(value="", inplace=True)`` has no effect. This reads strings as objects and fills empty
-    sequences."""
+    ``df[field].fillna(value="", inplace=True)`` has no effect there and warns since 2.2. This reads strings as objects
+    and fills empty sequences."""
     read = module.pd.read_csv
 
     def read_csv(*args, dtype, **kwargs):
@@ -215,10 +221,10 @@ def strings_as_objects(module):
     _around(module.Dataset, "_load_feat")(_without_chained_assignment_warning)
 
 
-@repair("data.dataset.dataset", needed=_pandas_3)
+@repair("data.dataset.dataset", needed=_pandas_warns)
 def fill_nan(module):
-    """data/dataset/dataset.py:648,650: the chained ``feat[field].fillna(..., inplace=True)`` has no effect in pandas 3.
-    This fills tokens with 0 and floats with their mean before it."""
+    """data/dataset/dataset.py:648,650: the chained ``feat[field].fillna(..., inplace=True)`` has no effect in pandas 3
+    and warns since 2.2. This fills tokens with 0 and floats with their mean before it."""
     token, number = module.FeatureType.TOKEN, module.FeatureType.FLOAT
 
     @_around(module.Dataset, "_fill_nan")
@@ -246,6 +252,7 @@ def writable_tensors(module):
 def _without_chained_assignment_warning(function, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ChainedAssignmentError)
+        warnings.filterwarnings("ignore", "A value is trying to be set on a copy", FutureWarning)  # pandas 2
         return function(*args, **kwargs)
 
 
@@ -259,6 +266,28 @@ def len_of_each_row(module):
         return value.map(builtins.len) if isinstance(value, pd.Series) else builtins.len(value)
 
     module.len = length
+
+
+@repair(
+    *("data.dataset.dataset", "data.dataset.kg_dataset", "data.dataset.sequential_dataset"),
+    needed=lambda: (2, 1) <= _version(pd) < (3, 0),
+)
+def warning_about_len(module):
+    """data/dataset/dataset.py:712 and the other lines of ``len_of_each_row``: pandas 2.1 to 2.3 call ``len`` for each
+    row, and warn that they will not."""
+    owner, *methods = {
+        "dataset": ("Dataset", "_normalize", "_discretization", "_remap"),
+        "kg_dataset": ("KnowledgeBasedDataset", "_reset_ent_remapID"),
+        "sequential_dataset": ("SequentialDataset", "_benchmark_presets"),
+    }[module.__name__.rpartition(".")[2]]
+    for method in methods:
+        _around(getattr(module, owner), method)(_without_warning_about_agg)
+
+
+def _without_warning_about_agg(function, *args, **kwargs):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "using .* in Series.agg cannot aggregate", FutureWarning)
+        return function(*args, **kwargs)
 
 
 @repair("data.dataloader.abstract_dataloader")
@@ -551,6 +580,22 @@ def alias_table(module):
 
     module.AbstractSampler._build_alias_table = _build_alias_table
     module.AbstractSampler._pop_sampling = _pop_sampling
+
+
+def _ray():
+    """``ray`` with ``ray.tune`` alone, which loads the real one when one of its names is used."""
+
+    class Tune(types.ModuleType):
+        def __getattr__(self, name):
+            return getattr(importlib.import_module("ray.tune"), name)
+
+    return _stand_in("ray", tune=Tune("ray.tune"))
+
+
+@repair("quick_start.quick_start", needed=lambda: "ray" not in sys.modules, during=_ray)
+def ray_when_it_is_used(module):
+    """quick_start/quick_start.py:20,223: imports ray for one line of hyperparameter tuning. The newest ray that RecBole
+    allows, 2.6.3, imports pkg_resources, which setuptools no longer has. This imports ray when tuning uses it."""
 
 
 @repair("data.dataloader.knowledge_dataloader")

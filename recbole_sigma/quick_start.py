@@ -13,7 +13,7 @@ from recbole_sigma.deprecation import renamed
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.training import checkpoint
 from recbole_sigma.training.resume import ResumableRun, find_interrupted
-from recbole_sigma.training.run_log import new_run_id, run_log
+from recbole_sigma.training.run_log import check_folders, new_run_id, run_log
 from recbole_sigma.training.saving import StateSaver
 from recbole_sigma.training.seen_rules import compare_rules
 from recbole_sigma.training.trainer import can_resume, has_state, trainer_class
@@ -95,6 +95,7 @@ def build_run(config: Config) -> RunParts:
 
 def run(config: Config, saved: bool = True) -> dict:
     """``run_recbole_sigma`` for a ``Config``."""
+    check_folders(config["model"], config["checkpoint_dir"])
     trains = config["checkpoint"] is None
     interrupted = _interrupted_run(config, trains and saved) if config["resume"] else None
     config["run_id"] = interrupted or new_run_id(config["model"], config["dataset"])

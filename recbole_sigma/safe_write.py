@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recbole_sigma.errors import ConfigError
+
 
 def _umask() -> int:
     mask = os.umask(0)
@@ -20,6 +22,28 @@ UMASK = _umask()
 """The umask. It is read once, because reading it sets it for a moment, for all threads."""
 
 
+def writable_folder(folder: str | os.PathLike) -> None:
+    """Make a folder and those that contain it, where they are missing.
+
+    Raises:
+        ConfigError: a file is in the way, or nothing can be written there.
+    """
+    folder = Path(folder)
+    for part in [*reversed(folder.parents), folder]:
+        if part.exists() and not part.is_dir():
+            raise ConfigError(
+                f"{part} is a file; expected a folder, to write to {folder}: move or rename the file, or work in another "
+                "folder"
+            )
+    advice = "give the permission to write there, or work in another folder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder {folder} cannot be made ({error.strerror}); {advice}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {folder} cannot be written to; {advice}")
+
+
 @contextmanager
 def replace_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside ``path``, which replaces ``path`` at the end of the context.
@@ -28,13 +52,16 @@ def replace_file(path: str | os.PathLike) -> Iterator[Path]:
     old file is unchanged. A link remains a link. A killed process leaves the temporary file ``.<name>.<letters>``.
 
     Raises:
+        ConfigError: the folder of the file cannot be made or written to.
         OSError: the file cannot be written, or the path is no regular file, for example a folder or a device.
     """
     path = Path(os.path.realpath(path))
+    writable_folder(path.parent)
     if path.exists() and not path.is_file():
-        raise OSError(f"{path} exists and is no file; expected the name of a file to write")
+        raise OSError(
+            f"{path} exists and is no file; expected the name of a file to write: choose another name, or move it"
+        )
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~UMASK
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _errors_named(path):
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
@@ -73,9 +100,13 @@ def replace_folder(folder: str | os.PathLike, obsolete: Iterable[str] = ()) -> I
 
     Args:
         obsolete: names of files to remove from ``folder`` before the new files move there; all others stay.
+
+    Raises:
+        ConfigError: the folder cannot be made or written to.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    writable_folder(folder if folder.exists() else folder.parent)
+    writable_folder(folder.parent)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         yield temporary

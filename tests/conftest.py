@@ -8,6 +8,8 @@ import torch  # noqa: E402
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels on the CPU; before anything imports Triton, as torch.export does
 
+import recbole_sigma  # noqa: E402, F401  before RecBole, which it repairs while it is imported
+
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402

@@ -38,7 +38,7 @@ def frames(monkeypatch, dataset, **settings):
     """RecBole's dataset, its features as data frames."""
     monkeypatch.setattr(sys, "argv", ["x"])  # RecBole's Config reads the command line
     defaults = dict(data_path=".", use_gpu=False, gpu_id="", show_progress=False, state="ERROR")
-    config = Config(model="BPR", dataset=dataset, config_dict={**defaults, **settings})
+    config = Config(model=settings.pop("model", "BPR"), dataset=dataset, config_dict={**defaults, **settings})
     init_seed(config["seed"], config["reproducibility"])
     return create_dataset(config)
 
@@ -130,6 +130,26 @@ def test_loading_is_silent(synthetic, monkeypatch):
         load(monkeypatch, "synthetic", load_col=synthetic)
 
 
+def test_loading_of_sequences_is_silent(synthetic, monkeypatch):
+    """Every part of loading that asks for the length of each row."""
+    rows = "item_id_list:token_seq\titem_id:token\tuser_id:token\ni1 i2\ti3\tu1\n"
+    Path("synthetic/synthetic.part.inter").write_text(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)
+        load(monkeypatch, "synthetic", load_col=synthetic, normalize_field=["vector"], numerical_features=[])
+        load(monkeypatch, "synthetic", load_col=synthetic, numerical_features=["vector"])
+        load(
+            monkeypatch,
+            "synthetic",
+            model="GRU4Rec",
+            benchmark_filename=["part", "part", "part"],
+            load_col={"inter": ["item_id_list", "item_id", "user_id"]},
+            alias_of_item_id=["item_id_list"],
+            train_neg_sample_args=None,
+        )
+
+
 def test_tensors_of_read_only_columns_are_copies(synthetic, monkeypatch):
     data = frames(monkeypatch, "synthetic", load_col=synthetic)
     frame = data.inter_feat[["user_id"]].copy()
@@ -160,7 +180,9 @@ def test_sequences_are_normalized_and_discretized(synthetic, monkeypatch):
 def test_len_maps_over_a_series_only(name):
     module = importlib.import_module(f"recbole.data.dataset.{name}")
     rows = pd.Series([[1, 2], [], [3]])
-    assert list(rows.agg(module.__dict__.get("len", len))) == [2, 0, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of pandas 2; test_loading_of_sequences_is_silent is about it
+        assert list(rows.agg(module.__dict__.get("len", len))) == [2, 0, 1]
     assert eval("len([1, 2])", vars(module)) == 2
     assert eval("len(frame)", vars(module), {"frame": pd.DataFrame({"a": [1, 2, 3]})}) == 3
 
@@ -383,7 +405,7 @@ def test_random_state_of_the_search_has_integers():
     drawn = module.np.random.RandomState(7).integers(5, size=100)
     assert np.array_equal(drawn, np.random.RandomState(7).randint(5, size=100))
     assert module.np.random.RandomState(7).uniform() == np.random.RandomState(7).uniform()
-    assert module.np.str is str and not hasattr(np.random.RandomState, "integers")
+    assert module.np.str in (str, np.str_) and not hasattr(np.random.RandomState, "integers")  # RecBole's Config sets it
 
 
 def test_mixed_precision_does_not_warn():
@@ -445,17 +467,33 @@ def test_older_libraries_need_fewer_repairs(monkeypatch):
     """The predicates see the feature or version that they are about."""
     needed = {name: function.needed for name, function in REPAIRS}
     monkeypatch.setattr(np, "float_", np.float64, raising=False)
-    monkeypatch.setattr(pd, "__version__", "2.2.3")
+    monkeypatch.setattr(pd, "__version__", "2.0.3")
     monkeypatch.setattr(torch, "__version__", "2.1.0+cpu")
     monkeypatch.setattr(recbole, "__version__", "1.2.0")
     monkeypatch.setattr(sparse.dok_matrix, "_update", dict.update, raising=False)
     monkeypatch.delattr(torch.amp, "GradScaler", raising=False)
-    for module in ("faiss", "kmeans_pytorch"):
+    for module in ("faiss", "kmeans_pytorch", "ray"):
         monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
     assert sorted(name for name in needed if needed[name]()) == [
         "anomaly_detection_of_sine", "barrier_of_download", "dataset_of_knowledge_loader", "distributed_on_cpu",
         "fast_csv", "integers_of_random_state", "relations_of_ksr", "rows_of_a_loader",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "version, expected",
+    [
+        ("2.0.3", []),
+        ("2.1.4", ["warning_about_len"]),
+        ("2.2.0", ["fill_nan", "strings_as_objects", "warning_about_len"]),
+        ("2.3.3", ["fill_nan", "strings_as_objects", "warning_about_len"]),
+        ("3.0.0", ["fill_nan", "len_of_each_row", "strings_as_objects", "writable_tensors"]),
+    ],
+)
+def test_each_pandas_gets_the_repairs_for_what_it_warns_of_or_has_changed(version, expected, monkeypatch):
+    monkeypatch.setattr(pd, "__version__", version)
+    of_pandas = {"fill_nan", "len_of_each_row", "strings_as_objects", "warning_about_len", "writable_tensors"}
+    assert sorted(name for name, function in REPAIRS if name in of_pandas and function.needed()) == expected
 
 
 def test_feature_types_of_the_reader():

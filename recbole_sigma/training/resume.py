@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from recbole_sigma.errors import CheckpointError, ConfigError
+from recbole_sigma.safe_write import writable_folder
 from recbole_sigma.training import checkpoint
 from recbole_sigma.training.locks import FileLock, lock_probe
 from recbole_sigma.training.run_log import is_run_id
@@ -42,13 +43,13 @@ class ResumableRun:
         settings: of the run; ``find_interrupted`` compares them.
 
     Raises:
-        ConfigError: another process, or another thread, works on this run.
+        ConfigError: another process, or another thread, works on this run, or the folder cannot be written to.
     """
 
     def __init__(self, folder: str | os.PathLike, run_id: str, settings: dict[str, Any]):
         self.folder, self.run_id, self.settings = Path(folder), run_id, settings
         self.path = self.folder / f"{run_id}.resume"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        writable_folder(self.folder)
         self._lock = FileLock(self.folder / f"{run_id}.lock")
         if not self._lock.acquire():
             raise _in_progress(run_id)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,11 @@ from pathlib import Path
 import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
 
+from recbole_sigma.safe_write import writable_folder
+
 LOG_ROOT = Path("log")
+TENSORBOARD = Path("log_tensorboard")
+"""RecBole's trainers write there."""
 
 
 def new_run_id(*parts: str) -> str:
@@ -26,16 +32,32 @@ def is_run_id(name: str, *parts: str) -> bool:
     return re.fullmatch(rf"{re.escape('-'.join(parts))}-\d{{8}}-\d{{6}}-[0-9a-f]{{8}}", name) is not None
 
 
+def check_folders(model: str, checkpoint_dir: str | os.PathLike) -> None:
+    """Make the folders that a run writes to.
+
+    Raises:
+        ConfigError: one of them cannot be made or written to.
+    """
+    for folder in (LOG_ROOT / model, TENSORBOARD, checkpoint_dir):
+        writable_folder(folder)
+
+
 @contextmanager
 def run_log(model: str, run_id: str, level: str) -> Iterator[Path]:
     """Log a run to ``log/<model>/<run_id>.log`` and to the standard error; afterwards logging is as it was before.
 
-    Records with the extra ``file_only`` are not shown on the standard error. Yields the path of the file.
+    Records with the extra ``file_only`` are not shown on the standard error. Other handlers of the root logger that
+    write to the standard error or output, as ``logging.basicConfig`` makes one, show nothing during the run. Yields the
+    path of the file.
+
+    Raises:
+        ConfigError: the log cannot be written there.
     """
     path = LOG_ROOT / model / f"{run_id}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    writable_folder(path.parent)
     logger = logging.getLogger()
     former_level = logger.level
+    others = [handler for handler in logger.handlers if _shows(handler)]
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     file.addFilter(RemoveColorFilter())
@@ -50,6 +72,8 @@ def run_log(model: str, run_id: str, level: str) -> Iterator[Path]:
         screen.addFilter(RemoveColorFilter())
     for handler in (screen, file):  # the file last: its filter removes colors from the record itself
         logger.addHandler(handler)
+    for handler in others:
+        handler.addFilter(_nothing)
     logger.setLevel(level.upper())
     try:
         yield path
@@ -60,4 +84,15 @@ def run_log(model: str, run_id: str, level: str) -> Iterator[Path]:
         logger.setLevel(former_level)
         for handler in (screen, file):
             logger.removeHandler(handler)
+        for handler in others:
+            handler.removeFilter(_nothing)
         file.close()
+
+
+def _shows(handler: logging.Handler) -> bool:
+    streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return any(getattr(handler, "stream", None) is stream for stream in streams if stream is not None)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False

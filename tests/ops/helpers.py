@@ -122,3 +122,24 @@ def assert_follows_definition(
     for name, value, expected_value in zip(("loss", "of interests", "of items"), actual, expected):
         close = torch.isclose(value.double(), expected_value, rtol=tolerance, atol=tolerance)
         assert close.all(), f"{name}: {(value - expected_value).abs().max()}"
+
+
+def assert_copies_get_together_what_one_would(function, dtype, copies, apart, seed, num_items=300, **settings):
+    """The promise for equal (``apart`` = 0) and nearly equal interests, of a problem whose products round.
+
+    ``apart`` is the largest difference between the copies of an interest, relative to its values. A copy may get all
+    or nothing of the gradient. Beside the copies there is another interest.
+    """
+    torch.manual_seed(seed)
+    single, items, target = random_problem(9, 2, 24, num_items, torch.float32)
+    single, items = single.to(dtype), items.to(dtype)
+    alike = single[:, :1].repeat(1, copies, 1)
+    alike[:, 1:] += (apart * alike[:, 1:].float() * (2 * torch.rand_like(alike[:, 1:].float()) - 1)).to(dtype)
+    device = settings.pop("device", "cpu")
+    one, several, items, target = (x.to(device) for x in (single, torch.cat([alike, single[:, 1:]], 1), items, target))
+    expected = loss_and_gradients(function, one, items, target, **settings)
+    loss, of_several, of_items = loss_and_gradients(function, several, items, target, **settings)
+    together = torch.cat([of_several[:, :copies].double().sum(1, keepdim=True), of_several[:, copies:].double()], 1)
+    tolerance = 20 * (apart + torch.finfo(dtype).eps)
+    for value, of_one in zip((loss, together, of_items), expected):
+        assert distance(value, of_one.double()) < tolerance

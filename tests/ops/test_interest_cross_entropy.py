@@ -14,6 +14,7 @@ from recbole_sigma.ops import interest_cross_entropy, sampled_interest_cross_ent
 from recbole_sigma.ops.interest_cross_entropy import fused, tiled
 from tests.ops.helpers import (
     REDUCTIONS,
+    assert_copies_get_together_what_one_would,
     assert_follows_definition,
     clear_problem,
     definition,
@@ -21,6 +22,7 @@ from tests.ops.helpers import (
     exact_problem,
     loss_and_gradients,
     random_problem,
+    sampled,
     usual,
 )
 
@@ -409,17 +411,22 @@ def test_interests_with_equal_scores_share_the_gradient_as_in_the_definition(dty
             assert distance(value, exact_value) < max(1e-6, torch.finfo(value.dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("copies", [2, 3, 8])
+@pytest.mark.parametrize("apart", [0, 1e-7, 1e-5, 1e-3])
 @pytest.mark.usefixtures("small_tiles")
-def test_identical_interests_share_equally_what_one_of_them_would_get(impl):
-    single, items, target = random_problem(9, 2, 8, 300)
-    single, items = (single * 1024).round() / 1024, (items * 1024).round() / 1024  # scores are exact
-    for weight, copies in itertools.product(weights_of(target), (2, 3, 8)):
-        several = torch.cat([single[:, :1].expand(-1, copies, -1), single[:, 1:]], dim=1)
-        settings = {"weight": weight, "impl": impl}
-        loss, of_single, of_items = loss_and_gradients(interest_cross_entropy, single, items, target, **settings)
-        actual = loss_and_gradients(interest_cross_entropy, several, items, target, **settings)
-        share = (of_single[:, :1] / copies).expand(-1, copies, -1)
-        torch.testing.assert_close(actual, (loss, torch.cat([share, of_single[:, 1:]], dim=1), of_items))
+def test_equal_and_nearly_equal_interests_get_together_what_one_of_them_would(dtype, copies, apart, impl):
+    weight = torch.randn(9)
+    for seed, weight in enumerate((None, weight)):
+        settings = {"impl": impl, "weight": weight, "temperature": 0.7}
+        assert_copies_get_together_what_one_would(interest_cross_entropy, dtype, copies, apart, seed, **settings)
+
+
+@pytest.mark.parametrize("copies", [2, 3, 8])
+def test_equal_and_nearly_equal_interests_of_a_sampled_loss_get_together_what_one_would(copies, impl):
+    for seed, apart in enumerate((0, 1e-7, 1e-3)):
+        settings = {"impl": impl, "num_samples": 100}
+        assert_copies_get_together_what_one_would(sampled, torch.float32, copies, apart, seed, **settings)
 
 
 @pytest.mark.usefixtures("small_tiles")

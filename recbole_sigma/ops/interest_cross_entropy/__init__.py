@@ -30,9 +30,16 @@ def interest_cross_entropy(
 ) -> Tensor:
     """``logsumexp_v(max_k u_k.v / t) - max_k u_k.target / t``: (9) of SIGMA (Li et al., 2025), (13) for one interest.
 
-    If several interests give an item the same highest score, to the bit, they share its gradient equally. Matrix
-    products run in the type of the arguments, or in the type of ``torch.autocast`` if it is on. Everything else is in
-    float32 or wider.
+    The gradient of an item's score goes to its best interest. Interests whose scores come out equal share it equally.
+    Whether they come out equal is a matter of rounding, which depends on the library and the machine, even for
+    identical interests: the product of a row may depend on its place in the matrix. So which of several interests gets
+    the gradient is not promised where their scores differ by no more than rounding. Promised is what does not depend
+    on it: shares are not negative and add up to one, so the loss, the gradient of the items, and the sum of the
+    gradients of these interests are those of any one of them in the place of all, up to the difference between them
+    and rounding.
+
+    Matrix products run in the type of the arguments, or in the type of ``torch.autocast`` if it is on. Everything else
+    is in float32 or wider.
 
     Args:
         interests: u, ``[N, K, D]``, or ``[N, D]`` for K = 1.

@@ -55,7 +55,7 @@ def _logits(best, v, V, excluded, log_weight, scale, WEIGHTED: tl.constexpr):
 def _slope(
     scores, best, logits, highest, weight, scale, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr
 ):
-    """Gradient ``[R, BLOCK_V]`` of the scores; interests with the same best score share it equally."""
+    """Gradient ``[R, BLOCK_V]`` of the scores; best scores that come out equal share it equally."""
     is_best = (scores == best[:, None, :]).to(tl.float32)
     slope = tl.exp(logits - highest[:, None]) * weight[:, None] * scale / tl.sum(is_best, axis=1)
     return tl.reshape(is_best * slope[:, None, :], (BLOCK_N * BLOCK_K, BLOCK_V))

@@ -35,7 +35,7 @@ def loss_against_others(
     """
     scores = interests @ items.T  # [N, K, V]
     if reduce == "max":
-        scores = scores.amax(1, keepdim=True)  # equal scores share the gradient
+        scores = scores.amax(1, keepdim=True)  # scores that come out equal share the gradient
     logits = scores.to(own.dtype) * scale
     if log_weight is not None:
         logits = logits + log_weight

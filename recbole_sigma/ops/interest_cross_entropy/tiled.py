@@ -222,7 +222,7 @@ def _sum_of_exponentials(parts: Iterable[Tensor], like: Tensor) -> tuple[Tensor,
 
 
 def _share_among_best(slope: Tensor, tile: _Tile) -> Tensor:
-    """Gradient ``[n, K, v]`` of the scores from that of the reduced scores; equal best scores share it equally."""
+    """Gradient ``[n, K, v]`` of the scores from that of the reduced scores; scores that come out equal share it equally."""
     slope = slope.to(tile.scores.dtype)
     if tile.reduced is tile.scores:
         return slope
