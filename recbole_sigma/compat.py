@@ -424,8 +424,8 @@ def negatives_of_pop(module):
 
 @repair("data.dataset.sequential_dataset")
 def first_interactions(module):
-    """data/dataset/dataset.py:1399: the counters of a sequential data set lack the first interaction of each user, which
-    is no row of it. ``inter_matrix`` (sequential_dataset.py:186) has them."""
+    """data/dataset/dataset.py:1399: the counters of a sequential data set lack the first interaction of each user,
+    which is no row of it. ``inter_matrix`` (sequential_dataset.py:186) has them."""
 
     @_around(module.SequentialDataset, "counter")
     def counter(original, self, field):
@@ -545,8 +545,8 @@ def _of_items(item_matrix, value):
 
 @repair("sampler.sampler")
 def popularity_of_samplers(module):
-    """sampler/sampler.py:240,395: the popularity of an item is counted in the rows of all phases, those of the test too,
-    and without the first item of each user in a sequential data set. It is that of the training data."""
+    """sampler/sampler.py:229,399: the popularity of an item is counted in the rows of all phases, also of the test, and
+    without the first item of each user in a sequential data set. It is that of the training data."""
 
     def repeated(dataset):
         return list(dataset.item_counter.elements())
@@ -566,8 +566,7 @@ def training_data_of_repeatable_sampler(module):
 
 @repair("sampler.sampler")
 def alias_table(module):
-    """sampler/sampler.py:88: rounding leaves an item of the table a little less than its share, with -1 in its place for
-    the rest. This sampler draws from the cumulative shares, without a loop over the samples."""
+    """sampler/sampler.py:79: rounding leaves an item of the table a little less than its share, with -1 for the rest. This sampler draws from the cumulative shares, without a loop over the samples."""
 
     def _build_alias_table(self):
         self.candidates, count = np.unique(self._get_candidates_list(), return_counts=True)

@@ -107,7 +107,8 @@ def test_users_of_few_events_count_alike_for_every_model(tmp_path, monkeypatch, 
     expected = training_counts(few_events(lengths))
     users = [min(length, max(2, length - 2)) for length in lengths]
     for model in ("SASRecAP", "SASRec", "BPR"):
-        config = Config(model, "d", config_dict={**PLAIN, "data_path": str(tmp_path), "topk": [2], "valid_metric": "Recall@2"})
+        given = {**PLAIN, "data_path": str(tmp_path), "topk": [2], "valid_metric": "Recall@2"}
+        config = Config(model, "d", config_dict=given)
         train = create_loaders(config, create_dataset(config))[0].dataset
         tokens = train.field2id_token["item_id"]
         assert {tokens[item]: count for item, count in train.item_counter.items()} == expected

@@ -1,4 +1,4 @@
-"""Metrics of RecBole by their formulas, in plain Python. A list is a sequence of items, in which 0 is an empty place."""
+"""Metrics of RecBole by their formulas, in plain Python. A list is a sequence of items; 0 is an empty place."""
 
 import math
 
@@ -45,7 +45,7 @@ def average_popularity(lists, k, count):
 
 
 def tail_items(count, num_items, ratio):
-    """The least popular items, of equal ones those with smaller ids; ``ratio`` of all, or those with at most so many."""
+    """The least popular items, of equal ones those with smaller ids: a share of all, or those with at most so many."""
     if isinstance(ratio, int):
         return {item for item in range(1, num_items + 1) if count.get(item, 0) <= ratio}
     ordered = sorted(range(1, num_items + 1), key=lambda item: (count.get(item, 0), item))

@@ -48,9 +48,8 @@ def test_metrics_of_counts_are_their_formulas(seed, tail_ratio, with_empty_place
     lists, num_items = random_lists(seed, with_empty_places)
     draw = random.Random(seed)
     count = {item: draw.choice([0, 1, 1, 2, 3, 8]) for item in range(1, num_items + 1)}
-    found = evaluated(
-        OF_COUNTS, tail_ratio=tail_ratio, rec_items=torch.tensor(lists), data_num_items=num_items, data_count_items=count
-    )
+    data = {"rec_items": torch.tensor(lists), "data_num_items": num_items, "data_count_items": count}
+    found = evaluated(OF_COUNTS, tail_ratio=tail_ratio, **data)
     for k in TOPK:
         expected = {
             "itemcoverage": definitions.coverage(lists, k, num_items),
