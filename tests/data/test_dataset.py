@@ -296,9 +296,9 @@ def test_users_of_a_single_item_are_no_sequences(config_for):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"load_col": {"inter": ["nothing"]}}, r"has no column 'user_id' .*; columns loaded: none"),
+        ({"load_col": {"inter": ["nothing"]}}, "load_col has 'nothing' .*no such column; expected some of user_id"),
         ({"load_col": {}}, "columns loaded: none"),
-        ({"alias_of_item_id": ["other"]}, "alias_of_item_id has 'other'; expected some of the columns that are loaded"),
+        ({"alias_of_item_id": ["other"]}, "alias_of_item_id has 'other'; expected some of the columns of tokens"),
         ({"numerical_features": ["user_id"]}, "numerical_features has 'user_id', a column of tokens"),
         ({"val_interval": {"user_id": "u1"}}, "expected an interval .* and a list for one of tokens"),
         ({"threshold": {"timestamp": 3}}, r"threshold has 'timestamp' \(TIME_FIELD\)"),
