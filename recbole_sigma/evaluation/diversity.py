@@ -39,16 +39,32 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
     if categories.dtype != torch.int64:
         raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
     num_rows, k = items.shape
-    differing = torch.zeros(k, k, dtype=torch.int64, device=items.device)
-    for rows in items.split(max(1, PAIRS_AT_ONCE // k**2)):
-        shared = torch.zeros(len(rows), k, k, dtype=torch.bool, device=items.device)
-        for word in categories.T:
-            bits = word[rows]  # [b, k]
-            shared |= (bits.unsqueeze(2) & bits.unsqueeze(1)).ne(0)
-        differing += shared.logical_not().sum(0)
-    length = torch.arange(1, k + 1, device=items.device)
-    pairs = num_rows * length * (length - 1) // 2
-    return differing.tril(-1).sum(1).cumsum(0) / pairs.clamp(min=1).double()
+    differing = [
+        _differing_pairs(rows, categories).sum(0).unsqueeze(0) for rows in items.split(max(1, PAIRS_AT_ONCE // k**2))
+    ]
+    return torch.cat(differing).sum(0) / (num_rows * _num_pairs(items)).clamp(min=1).double()
+
+
+def diversity_of_rows(items: Tensor, categories: Tensor) -> Tensor:
+    """As ``diversity``, for each row by itself: ``[B, k]``, float64."""
+    parts = [_differing_pairs(rows, categories) for rows in items.split(max(1, PAIRS_AT_ONCE // items.shape[1] ** 2))]
+    return torch.cat(parts) / _num_pairs(items).clamp(min=1).double()
+
+
+def _num_pairs(items: Tensor) -> Tensor:
+    """Of a list of each length, ``[k]``."""
+    length = torch.arange(1, items.shape[1] + 1, device=items.device)
+    return length * (length - 1) // 2
+
+
+def _differing_pairs(rows: Tensor, categories: Tensor) -> Tensor:
+    """Number of pairs without a common category in a list of each length, ``[b, k]``."""
+    k = rows.shape[1]
+    shared = torch.zeros(len(rows), k, k, dtype=torch.bool, device=rows.device)
+    for word in categories.T:
+        bits = word[rows]  # [b, k]
+        shared |= (bits.unsqueeze(2) & bits.unsqueeze(1)).ne(0)
+    return shared.logical_not().tril(-1).sum(2).cumsum(1)
 
 
 def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
@@ -83,5 +99,9 @@ class Diversity(AbstractMetric):
                 "Diversity needs the categories of items, which RecBole's own trainer does not collect; expected "
                 "run_recbole_sigma in its place"
             )
-        values = diversity(dataobject.get("rec.items"), dataobject.get("data.item_categories")).tolist()
-        return {f"diversity@{k}": round(values[k - 1], self.decimal_place) for k in self.topk}
+        values = diversity_of_rows(dataobject.get("rec.items"), dataobject.get("data.item_categories"))
+        return self.topk_result("diversity", values.numpy())
+
+    def topk_result(self, metric, value):
+        """Hook of RecBole: the means of values ``[B, k]`` of rows, by name."""
+        return {f"{metric}@{k}": round(float(value[:, k - 1].mean()), self.decimal_place) for k in self.topk}
