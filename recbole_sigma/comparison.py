@@ -12,12 +12,12 @@ from logging import getLogger
 from pathlib import Path
 
 import torch
-from recbole.utils import EvaluatorType
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset
 from recbole_sigma.errors import ConfigError
-from recbole_sigma.quick_start import run
+from recbole_sigma.quick_start import run_and_describe
+from recbole_sigma.result_table import other_rows, table
 from recbole_sigma.training.run_log import check_folders, new_run_id
 from recbole_sigma.version import __version__
 
@@ -44,7 +44,8 @@ def compare_models(
         argv: settings as ``--key=value``, which win over all others.
 
     Returns:
-        ``rows``, one per model: what ``run_recbole_sigma`` returns, or ``model``, ``error`` and ``traceback``;
+        ``rows``, one per model: what ``run_recbole_sigma`` returns, or ``model``, ``error`` and ``traceback``. The row
+        of a model that was not tested on the interactions of the first one says how they differ, as ``other_rows``;
         ``table``, the Markdown; ``markdown`` and ``json``, the paths of the files; and ``dataset``, ``date``,
         ``versions``, ``machine`` and ``settings``.
 
@@ -80,9 +81,12 @@ def compare_models(
         "markdown": f"{stem}.md",
         "json": f"{stem}.json",
     }
+    tested = {}
     for config in configs:
         try:
-            row = run(config, saved)
+            row, tested[config["model"]] = run_and_describe(config, saved)
+            note = other_rows(row, config["model"], result["rows"], tested)
+            row.update({"other_rows": note} if note else {})
         except Exception as error:
             row = {
                 "model": config["model"],
@@ -95,50 +99,3 @@ def compare_models(
         Path(result["markdown"]).write_text(f"# {dataset}\n\n{result['table']}", encoding="utf-8")
         Path(result["json"]).write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
     return result
-
-
-def table(rows: list[dict], config: Config) -> str:
-    """Markdown table of results of ``run_recbole_sigma``, and below it how they were measured."""
-    metrics = [f"{metric}@{k}" for k in config["topk"] for metric in config["metrics"]]
-    header = ["model", *metrics, "s/epoch", "epochs", "parameters", "seed"]
-    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
-    for row in rows:
-        if "error" in row:
-            reason = row["error"].replace("|", "\\|").splitlines()[0]
-            lines.append([row["model"], f"failed: {reason}", *[""] * (len(header) - 2)])
-            continue
-        test = row["test_result"] or {}
-        lines.append(
-            [
-                row["model"],
-                *(f"{test[metric.lower()]:.4f}" if metric.lower() in test else "" for metric in metrics),
-                f"{row['seconds_per_epoch']:.2f}",
-                str(row["epochs"]),
-                f"{row['parameters']:,}",
-                str(row["seed"]),
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    aligned = (
-        " | ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths))
-        )
-        for line in lines
-    )
-    return "".join(f"| {line} |\n" for line in aligned) + f"\n{evaluation_rule(config)}\n"
-
-
-def evaluation_rule(config: Config) -> str:
-    """One sentence on how the results were measured."""
-    ((split, parts),) = config["eval_args"]["split"].items()
-    if config["eval_type"] == EvaluatorType.VALUE:
-        return f"Test results on labelled rows; split {split}: {parts}."
-    mode = config["eval_args"]["mode"]["test"]
-    candidates = "all items" if mode == "full" else f"the candidates of mode {mode}, drawn again in each run"
-    seen = (
-        "items the user had interacted with before are left out (remove_seen: true)"
-        if config["remove_seen"]
-        else "items the user had interacted with before are ranked as well (remove_seen: false)"
-    )
-    return f"Test results, ranked among {candidates}; {seen}; split {split}: {parts}."

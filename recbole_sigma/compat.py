@@ -510,9 +510,9 @@ def popularity_of_lists(module):
     empty places, and search a list of the tail for each place. A list without any item has no mean and is left out."""
 
     def metric_info(self, values):
-        values = values[np.isfinite(values).any(axis=1)]
         filled = np.isfinite(values)
-        return np.where(filled, values, 0).cumsum(axis=1) / filled.cumsum(axis=1)
+        with np.errstate(invalid="ignore"):
+            return np.where(filled, values, 0).cumsum(axis=1) / filled.cumsum(axis=1)
 
     def get_pop(self, item_matrix, item_count):
         return _of_items(item_matrix, item_count)
@@ -528,6 +528,11 @@ def popularity_of_lists(module):
 
     module.AveragePopularity.get_pop, module.AveragePopularity.metric_info = get_pop, metric_info
     module.TailPercentage.get_tail, module.TailPercentage.metric_info = get_tail, metric_info
+    for metric in (module.AveragePopularity, module.TailPercentage):
+
+        @_around(metric, "topk_result")
+        def topk_result(original, self, metric, value):
+            return original(self, metric, value[np.isfinite(value[:, 0])])
 
 
 def _times_listed(item_matrix):

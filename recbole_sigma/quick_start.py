@@ -9,8 +9,11 @@ from recbole.utils import init_seed
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset, create_loaders, data_fingerprint, describe
+from recbole_sigma.data.held_out import HeldOut, evaluated_users, held_out, row_users
+from recbole_sigma.data.removed import size_of
 from recbole_sigma.deprecation import renamed
 from recbole_sigma.errors import ConfigError
+from recbole_sigma.evaluation.standard_error import standard_errors
 from recbole_sigma.training import checkpoint
 from recbole_sigma.training.resume import ResumableRun, find_interrupted
 from recbole_sigma.training.run_log import check_folders, new_run_id, run_log
@@ -43,9 +46,12 @@ def run_recbole_sigma(
         The entries of RecBole's ``run_recbole`` (``best_valid_score``, ``valid_score_bigger``,
         ``best_valid_result``, ``test_result``) and ``model``, ``dataset``, ``seed``, ``remove_seen``, ``parameters``,
         ``epochs``, ``seconds_per_epoch``, ``checkpoint`` and ``log``. The result of validation is that of the best
-        epoch, or of the checkpoint that was tested. If items seen before are removed and more than 1 % of the test
-        targets are repeats, ``test_result_by_rule`` has the metrics under each rule of ``data.seen``: ``removed``,
-        ``kept`` and ``recbole``.
+        epoch, or of the checkpoint that was tested. ``test_standard_error`` has the standard error over users of each
+        metric that is a mean over users; ``data``, ``validated`` and ``tested`` say what was evaluated: numbers of
+        users, rows, targets and repeats, users left out by the reason, and a digest of the pairs. Without users who
+        are validated or tested, the result of that phase is None. If items seen before are removed and more than 1 % of
+        the test targets are repeats, ``test_result_by_rule`` has the metrics under each rule of ``data.seen``:
+        ``removed``, ``kept`` and ``recbole``.
 
     Raises:
         RecBoleSigmaError: the input must be changed; the message says how.
@@ -95,6 +101,11 @@ def build_run(config: Config) -> RunParts:
 
 def run(config: Config, saved: bool = True) -> dict:
     """``run_recbole_sigma`` for a ``Config``."""
+    return run_and_describe(config, saved)[0]
+
+
+def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]:
+    """What ``run`` returns, and the rows of its test, so that those of two models can be compared."""
     check_folders(config["model"], config["checkpoint_dir"])
     trains = config["checkpoint"] is None
     interrupted = _interrupted_run(config, trains and saved) if config["resume"] else None
@@ -107,15 +118,32 @@ def run(config: Config, saved: bool = True) -> dict:
             logger.info(f"{config['checkpoint_dir']} has no interrupted run to resume: begin with the first epoch")
         parts = build_run(config)
         model, trainer = parts.model, parts.trainer
+        evaluated = {
+            "validated": held_out(parts.dataset, parts.valid_data),
+            "tested": held_out(parts.dataset, parts.test_data),
+        }
+        for phase, rows in evaluated.items():
+            logger.info(evaluated_users(phase, rows.counts()))
+        if trains and not evaluated["validated"].users:
+            logger.warning(
+                "no user is validated, so there is nothing to choose the best epoch by: the last epoch is kept and "
+                f"tested, after all {config['epochs']} epochs"
+            )
+        if not evaluated["tested"].users:
+            logger.warning("no user is tested: the model is trained and saved, and there is no test result")
         if trains and saved and has_state(trainer):
-            valid_result, test_result = _train_resumably(config, parts, settings, resumes=interrupted is not None)
+            valid_result, test_result, errors = _train_resumably(
+                config, parts, settings, resumes=interrupted is not None
+            )
         else:
-            valid_result, test_result = _train_and_test(config, parts, trains, trains and saved)
-        logger.info(f"best validation result: {valid_result}")
-        logger.info(f"test result: {test_result}")
+            valid_result, test_result, errors = _train_and_test(config, parts, trains, trains and saved)
+        logger.info(f"best validation result: {valid_result or 'none, no user is validated'}")
+        logger.info(f"test result: {test_result or 'none, no user is tested'}")
+        if errors:
+            logger.info(f"standard error over users: {errors}")
         by_rule = compare_rules(trainer, parts.test_data, test_result)
 
-    return {
+    result = {
         "model": config["model"],
         "dataset": config["dataset"],
         "seed": config["seed"],
@@ -127,10 +155,14 @@ def run(config: Config, saved: bool = True) -> dict:
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": valid_result,
         "test_result": test_result,
+        "test_standard_error": errors,
+        "data": size_of(parts.dataset),
+        **{phase: rows.counts() for phase, rows in evaluated.items()},
         **({"test_result_by_rule": by_rule} if by_rule else {}),
         "checkpoint": config["checkpoint"] or (trainer.saved_model_file if saved else None),
         "log": str(log_file),
     }
+    return result, evaluated["tested"]
 
 
 def _interrupted_run(config: Config, is_saved: bool) -> str | None:
@@ -147,7 +179,7 @@ def _interrupted_run(config: Config, is_saved: bool) -> str | None:
 
 def _train_resumably(
     config: Config, parts: RunParts, settings: dict, resumes: bool
-) -> tuple[dict | None, dict | None]:
+) -> tuple[dict | None, dict | None, dict | None]:
     """Train and test; until both are finished, the state of the run is on the disk."""
     trainer, loaders = parts.trainer, [loader for loader in (parts.train_data, parts.valid_data) if loader]
     with ResumableRun(config["checkpoint_dir"], config["run_id"], settings) as run:
@@ -166,21 +198,28 @@ def _train_resumably(
     return results
 
 
-def _train_and_test(config: Config, parts: RunParts, trains: bool, saved: bool) -> tuple[dict | None, dict | None]:
-    """Results of validation and test."""
+def _train_and_test(
+    config: Config, parts: RunParts, trains: bool, saved: bool
+) -> tuple[dict | None, dict | None, dict | None]:
+    """Results of validation and test, and the standard errors of the test."""
     trainer, show_progress = parts.trainer, config["show_progress"]
     if trains:
         _, valid_result = trainer.fit(parts.train_data, parts.valid_data, saved=saved, show_progress=show_progress)
     else:
         trainer.load_model(config["checkpoint"])
         valid_result = trainer.evaluate(parts.valid_data, load_best_model=False, show_progress=show_progress)
-    test_result = trainer.evaluate(parts.test_data, load_best_model=saved, show_progress=show_progress)
+    errors = None
+    if parts.test_data:
+        with standard_errors(trainer.evaluator, row_users(parts.test_data)) as errors:
+            test_result = trainer.evaluate(parts.test_data, load_best_model=saved, show_progress=show_progress)
+    else:
+        test_result = None
     valid_result, test_result = _floats(valid_result), _floats(test_result)
     if saved:
         checkpoint.add(
             trainer.saved_model_file, history=trainer.history, valid_result=valid_result, test_result=test_result
         )
-    return valid_result, test_result
+    return valid_result, test_result, errors
 
 
 def num_parameters(model) -> int:

@@ -27,9 +27,10 @@ def run(options: argparse.Namespace) -> int:
     with without_garbage_collection():
         from recbole.utils import ModelType
 
-        from recbole_sigma.comparison import compare_models, table
+        from recbole_sigma.comparison import compare_models
         from recbole_sigma.config import Config
         from recbole_sigma.quick_start import run as run_model
+        from recbole_sigma.result_table import table
 
     files = options.config_files.split()
     if "," in (options.model or ""):

@@ -33,6 +33,7 @@ from recbole_sigma.data.token_codes import (
 )
 from recbole_sigma.data.duplicates import without_duplicates
 from recbole_sigma.data.groups import Groups, group_rows, leave_out_counts, sort_rows
+from recbole_sigma.data.removed import counts_removed, describe_size
 from recbole_sigma.data.target_rows import TARGET_INDEX, HistoryLength, TargetIndex, TargetRows
 from recbole_sigma.data.sequences import gather_padded, gather_ragged
 from recbole_sigma.errors import ConfigError, DataError, RecBoleSigmaError, close_matches, did_you_mean
@@ -73,6 +74,7 @@ class OrderedDataset(Dataset):
     Attributes:
         item_categories: ``ItemCategories``, if the model or a metric needs them.
         times: ``[M]``, float64, the unrounded time of each interaction, if the model reads times.
+        removed: what filters removed, as ``Removed`` by the name of the filter.
     """
 
     times: Tensor | None = None
@@ -132,6 +134,7 @@ class OrderedDataset(Dataset):
         return super()._get_remap_list(names + [name for name in lists if name not in names])
 
     def _data_processing(self):
+        self.removed = {}
         super()._data_processing()
         readers = _readers_of_categories(self.config)
         if readers:
@@ -319,10 +322,12 @@ class OrderedDataset(Dataset):
                 "smaller numbers, such as seconds or milliseconds since 1970"
             )
 
+    @counts_removed("no user or no item")
     def _filter_nan_user_or_item(self):
         super()._filter_nan_user_or_item()
         self._require_rows("rows without a user or an item were removed")
 
+    @counts_removed("val_interval")
     def _filter_by_field_value(self):
         for field in self.config["val_interval"] or {}:
             if field not in self.field2type:
@@ -365,12 +370,14 @@ class OrderedDataset(Dataset):
                 raise DataError(f"unused_col has {', '.join(sorted(needed))}; expected columns that no model needs")
         super()._drop_unused_col()
 
+    @counts_removed("filter_inter_by_user_or_item")
     def _filter_inter_by_user_or_item(self):
         if self.user_feat is None and self.item_feat is None:
             return
         super()._filter_inter_by_user_or_item()
         self._require_rows("filter_inter_by_user_or_item: none has its user and item in the .user and .item files")
 
+    @counts_removed("user_inter_num_interval or item_inter_num_interval")
     def _filter_by_inter_num(self):
         """As in RecBole: remove all users and items whose counts are outside the intervals, until none is left."""
         users = self._token_counts(self.uid_field, self.user_feat, "user_inter_num_interval")
@@ -400,6 +407,7 @@ class OrderedDataset(Dataset):
         if self.inter_feat.empty:
             raise DataError(f"no interactions of {self.dataset_name!r} are left: {reason}")
 
+    @counts_removed("rm_dup_inter")
     def _remove_duplication(self):
         keep = self.config["rm_dup_inter"]
         if keep is None:
@@ -448,6 +456,14 @@ class OrderedDataset(Dataset):
             del data[field]
             columns[field] = column if order is None else column[order]
         return Interaction(columns)
+
+    @counts_removed("items without a link to the knowledge graph")
+    def _filter_link(self):
+        super()._filter_link()  # of RecBole's data set with a knowledge graph
+        self._require_rows("none has an item with a link to the knowledge graph")
+
+    def __str__(self):
+        return describe_size(self)
 
     def _sort_exactly(self) -> None:
         self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable", ignore_index=True)

@@ -27,7 +27,7 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
 
     Returns:
-        ``[k]``, float64, whose entry K - 1 is Diversity@K. The pairs are counted exactly, in memory of O(k^2) or
+        ``[k]``, float64, whose entry K - 1 is Diversity@K. The pairs are compared in memory of O(B k + k^2) or
         ``PAIRS_AT_ONCE``.
 
     Raises:
@@ -38,22 +38,29 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         raise ValueError(f"{shapes}; expected items [B, k], at least one, and categories [V, W]")
     if categories.dtype != torch.int64:
         raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
-    k = items.shape[1]
-    differing = torch.zeros(k + 1, k, dtype=torch.int64, device=items.device)  # pairs of rows with n items at K
-    num_rows = torch.zeros_like(differing)
-    for rows in items.split(max(1, PAIRS_AT_ONCE // k**2)):
-        filled = rows.ne(0)
-        differs = filled.unsqueeze(2) & filled.unsqueeze(1)
-        for word in categories.T:
-            bits = word[rows]  # [b, k]
-            differs &= (bits.unsqueeze(2) & bits.unsqueeze(1)).eq(0)
-        length = filled.cumsum(1)
-        differing.scatter_add_(0, length, differs.tril(-1).sum(2).cumsum(1))
-        num_rows.scatter_add_(0, length, torch.ones_like(length))
-    length = torch.arange(k + 1, device=items.device).unsqueeze(1)
-    pairs = length * (length - 1) // 2
-    shares = differing / pairs.clamp(min=1).double()
-    return shares.sum(0) / (num_rows * pairs.ne(0)).sum(0).clamp(min=1)
+    return mean_of_rows(diversity_of_rows(items, categories))
+
+
+def diversity_of_rows(items: Tensor, categories: Tensor) -> Tensor:
+    """As ``diversity``, for each row by itself: ``[B, k]``, float64, NaN where the first K places have no pair."""
+    parts = [_shares(rows, categories) for rows in items.split(max(1, PAIRS_AT_ONCE // items.shape[1] ** 2))]
+    return torch.cat(parts)
+
+
+def mean_of_rows(values: Tensor) -> Tensor:
+    """Mean of each column of ``[B, k]`` over the rows that have a value and not NaN; 0 if none has."""
+    return values.nan_to_num().sum(0) / values.isfinite().sum(0).clamp(min=1)
+
+
+def _shares(rows: Tensor, categories: Tensor) -> Tensor:
+    """Share of pairs without a common category in a list of each length, ``[b, k]``."""
+    filled = rows.ne(0)
+    differs = filled.unsqueeze(2) & filled.unsqueeze(1)
+    for word in categories.T:
+        bits = word[rows]  # [b, k]
+        differs &= (bits.unsqueeze(2) & bits.unsqueeze(1)).eq(0)
+    length = filled.cumsum(1)
+    return differs.tril(-1).sum(2).cumsum(1) / (length * (length - 1) // 2).double()
 
 
 def bit_masks(item: np.ndarray, category: np.ndarray, num_items: int) -> Tensor:
@@ -88,5 +95,10 @@ class Diversity(AbstractMetric):
                 "Diversity needs the categories of items, which RecBole's own trainer does not collect; expected "
                 "run_recbole_sigma in its place"
             )
-        values = diversity(dataobject.get("rec.items"), dataobject.get("data.item_categories")).tolist()
-        return {f"diversity@{k}": round(values[k - 1], self.decimal_place) for k in self.topk}
+        values = diversity_of_rows(dataobject.get("rec.items"), dataobject.get("data.item_categories"))
+        return self.topk_result("diversity", values.numpy())
+
+    def topk_result(self, metric, value):
+        """Hook of RecBole: the means of values ``[B, k]`` of rows, by name."""
+        means = mean_of_rows(torch.from_numpy(value)).tolist()
+        return {f"{metric}@{k}": round(means[k - 1], self.decimal_place) for k in self.topk}

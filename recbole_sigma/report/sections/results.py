@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from recbole_sigma.comparison import evaluation_rule
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.held_out import HeldOut
 from recbole_sigma.report.quantiles import mean_and_error
 from recbole_sigma.report.section import Section
+from recbole_sigma.result_table import evaluation_rule
 
 
 def metric_names(config: dict) -> dict[str, str]:
