@@ -129,7 +129,7 @@ def explain_failure(path: str, separator: str, encoding: str | None, error: Exce
 
 
 def line_of_row(path: str, row: int) -> int | None:
-    """Line number of a row, None beyond the last. Rows count from 0 after the header, without blank lines, as in pandas."""
+    """Line number of a row, or None beyond the last. Rows count from 0, without the header and blank lines."""
     with open(path, "rb") as file:
         numbers = (number for number, line in enumerate(file, 1) if line.strip(b"\r\n"))
         return next(islice(numbers, row + 1, None), None)

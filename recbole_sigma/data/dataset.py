@@ -52,8 +52,8 @@ TOKENS_OF = {
 """Settings that name columns of tokens, and why they are tokens."""
 
 TIMES_ARE_NUMBERS = (
-    "times are sorted as numbers, such as seconds since 1970. For dates, `recbole-sigma prepare` writes such a file from "
-    "a table"
+    "times are sorted as numbers, such as seconds since 1970. For dates, `recbole-sigma prepare` writes such a file "
+    "from a table"
 )
 SUFFIXES = ("inter", "user", "item", "kg", "link", "net")
 
@@ -119,13 +119,12 @@ class OrderedDataset(Dataset):
                 if field not in self.token_like_fields:
                     raise DataError(
                         f"alias_of_{name} has {field!r}; expected some of the columns of tokens that are loaded: "
-                        f"{', '.join(self.token_like_fields)}" + did_you_mean(close_matches(field, self.token_like_fields))
+                        f"{', '.join(self.token_like_fields)}"
+                        + did_you_mean(close_matches(field, self.token_like_fields))
                     )
         suffix = self.config["LIST_SUFFIX"]
         self._rest_fields = [
-            name
-            for name in self._rest_fields
-            if not (name.endswith(suffix) and self._is_list_of(name[: -len(suffix)]))
+            name for name in self._rest_fields if not (name.endswith(suffix) and self._is_list_of(name[: -len(suffix)]))
         ]
 
     def _get_remap_list(self, field_list):
@@ -196,7 +195,11 @@ class OrderedDataset(Dataset):
         length, longest = self.inter_feat[name].map(len).to_numpy(), self.config["MAX_ITEM_LIST_LENGTH"]
         for problem, wrong, expected in (
             ("is empty", length == 0, "at least one item before each target"),
-            (f"is longer than MAX_ITEM_LIST_LENGTH = {longest}", length > longest, f"--MAX_ITEM_LIST_LENGTH={length.max()}"),
+            (
+                f"is longer than MAX_ITEM_LIST_LENGTH = {longest}",
+                length > longest,
+                f"--MAX_ITEM_LIST_LENGTH={length.max()}",
+            ),
         ):
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])
@@ -244,7 +247,7 @@ class OrderedDataset(Dataset):
 
     def _is_given(self, key: str) -> bool:
         """Whether the user gives this setting; RecBole's defaults name columns that many files lack."""
-        return key in self.config.external_config_dict
+        return key in getattr(self.config, "external_config_dict", {})
 
     def _check_suffixes(self) -> None:
         for key in ("load_col", "unload_col"):
@@ -255,7 +258,8 @@ class OrderedDataset(Dataset):
                 known = [*SUFFIXES, *([extra] if isinstance(extra, str) else extra)]
                 raise DataError(
                     f"{key} has {suffix!r}, and there is no file {self.dataset_name}.{suffix} in {self.dataset_path}; "
-                    f"expected suffixes of its files, of {', '.join(known)}" + did_you_mean(close_matches(suffix, known))
+                    f"expected suffixes of its files, of {', '.join(known)}"
+                    + did_you_mean(close_matches(suffix, known))
                 )
 
     def _download(self):

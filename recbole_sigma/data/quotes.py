@@ -1,6 +1,6 @@
 """Whether the quotes of an atomic file enclose fields, as in CSV, or are text, as in ``"Heroes" (1977)``.
 
-The format says nothing about quotes. RecBole reads them as CSV, so that a stray one swallows the rows up to the next one.
+The format says nothing about quotes. RecBole reads them as CSV, so that a stray one swallows the rows up to the next.
 """
 
 from __future__ import annotations

@@ -16,12 +16,16 @@ STRAY += [("c", "z", 2), ("c", '"y', 3), ("d", "z", 1), ("d", "x", 2), ("d", "y"
 
 
 def dataset_of(model, folder, **settings):
-    return create_dataset(Config(model, "d", config_dict={"data_path": str(folder), "topk": [5], "valid_metric": "Recall@5", **settings}))
+    return create_dataset(
+        Config(model, "d", config_dict={"data_path": str(folder), "topk": [5], "valid_metric": "Recall@5", **settings})
+    )
 
 
 def rows_of(dataset):
     """Pairs of user and item tokens, in the order of the data set."""
-    columns = (dataset.field2id_token[name][np.asarray(dataset.inter_feat[name])].tolist() for name in ("user_id", "item_id"))
+    columns = (
+        dataset.field2id_token[name][np.asarray(dataset.inter_feat[name])].tolist() for name in ("user_id", "item_id")
+    )
     return list(zip(*columns))
 
 

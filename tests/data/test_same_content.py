@@ -8,6 +8,7 @@ from recbole.utils import init_seed
 
 from recbole_sigma.config import Config
 from recbole_sigma.data.dataset import OrderedDataset, dataset_class
+from recbole_sigma.data.target_rows import TARGET_INDEX
 from tests.data.real import FOLDER, require
 from tests.data.test_dataset import random_rows
 
@@ -61,14 +62,29 @@ def exact_order(self):
     """Time order as OrderedDataset has it, by pandas."""
     if self._in_time_order:
         self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable", ignore_index=True)
+        by_user = self.inter_feat.sort_values([self.uid_field, self.time_field], kind="stable")
+        self.times_by_user = by_user[self.time_field].tolist()
     super(OrderedDataset, self)._change_feat_format()
+
+
+def exact_sort(self, by, ascending=True):
+    """The rows of all users by their unrounded times, where they are cut at one moment; RecBole's order otherwise."""
+    if by == self.time_field and TARGET_INDEX in self.inter_feat and self.config["eval_args"]["group_by"] == "none":
+        times = [self.times_by_user[index] for index in self.inter_feat[TARGET_INDEX].tolist()]
+        self.inter_feat._reindex(torch.tensor(sorted(range(len(times)), key=times.__getitem__)))
+    else:
+        Dataset.sort(self, by, ascending)
 
 
 def both(config, **hooks):
     """The data set of a configuration, and the one of RecBole's own methods, both split."""
     kind = dataset_class(config["model"], config["MODEL_TYPE"])
     own_methods = {name: vars(Dataset)[name] for name in HOOKS}
-    loops = {"_split_index_by_leave_one_out": leave_one_out_by_loops, "_change_feat_format": exact_order}
+    loops = {
+        "_split_index_by_leave_one_out": leave_one_out_by_loops,
+        "_change_feat_format": exact_order,
+        "sort": exact_sort,
+    }
     pairs = []
     for each in (kind, type(kind.__name__, (kind,), {**own_methods, **loops, **hooks})):
         init_seed(0, True)
