@@ -62,7 +62,7 @@ def check_atomic_file(path: str, separator: str, encoding: str | None = None) ->
 
 def _first_wrong_line(path: str, separator: bytes, num_columns: int, quotes: Quotes) -> tuple[int, int] | None:
     """Number of the first line with another number of columns, and that number."""
-    num_lines, wrong = 0, None
+    num_lines = 0
     _, quoted = patterns(separator)
     for block in whole_lines(path):
         if quotes.enclose and b'"' in block:
