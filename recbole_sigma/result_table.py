@@ -7,7 +7,8 @@ from recbole.evaluator.register import metric_information
 from recbole.utils import EvaluatorType
 
 from recbole_sigma.data.held_out import HeldOut, evaluated_users
-from recbole_sigma.data.removed import counted, removed_words
+from recbole_sigma.data.removed import removed_words
+from recbole_sigma.wording import counted
 
 NO_VALUE = "-"
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from recbole_sigma.data.removed import counted
+from recbole_sigma.wording import counted
 from recbole_sigma.data.repeats import repeats
 
 MOST_LENGTHS = 4

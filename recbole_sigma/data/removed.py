@@ -8,10 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-
-def counted(number: int, name: str) -> str:
-    """A number and its noun, whose plural ends in s."""
-    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+from recbole_sigma.wording import counted
 
 
 class Removed(NamedTuple):
@@ -26,9 +23,9 @@ def counts_removed(reason: str):
 
     def decorate(filter_rows):
         @wraps(filter_rows)
-        def counting(self):
+        def counting(self, *args):
             before = self.inter_feat[self.uid_field]
-            filter_rows(self)
+            filter_rows(self, *args)
             after = self.inter_feat[self.uid_field]
             if len(after) < len(before):
                 self.removed[reason] = Removed(len(before) - len(after), before.nunique() - after.nunique())

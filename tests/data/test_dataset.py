@@ -12,7 +12,7 @@ from recbole.data.dataset import SequentialDataset
 
 from recbole_sigma.config import Config
 from recbole_sigma.data import DescribedDataset, create_dataset, describe
-from recbole_sigma.data.dataset import OrderedDataset
+from recbole_sigma.data.ordered_dataset import OrderedDataset
 from recbole_sigma.errors import DataError
 
 MODELS = ["SIGMA", "SASRec", "BPR"]

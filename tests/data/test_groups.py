@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
 
-from recbole_sigma.data.dataset import OrderedDataset, SequenceDataset
+from recbole_sigma.data.ordered_dataset import OrderedDataset
+from recbole_sigma.data.sequence_dataset import SequenceDataset
 from recbole_sigma.data.groups import group_rows, leave_out_counts, sort_rows
 
 

@@ -7,7 +7,8 @@ from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import init_seed
 
 from recbole_sigma.config import Config
-from recbole_sigma.data.dataset import OrderedDataset, dataset_class
+from recbole_sigma.data.dataset import dataset_class
+from recbole_sigma.data.ordered_dataset import OrderedDataset
 from recbole_sigma.data.target_rows import TARGET_INDEX
 from tests.data.real import FOLDER, require
 from tests.data.test_dataset import random_rows

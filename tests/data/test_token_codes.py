@@ -11,7 +11,7 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType
 
 from recbole_sigma.data import token_codes
-from recbole_sigma.data.dataset import OrderedDataset
+from recbole_sigma.data.ordered_dataset import OrderedDataset
 from recbole_sigma.errors import DataError
 
 INTERVALS = [None, "[2,inf)", "[3,inf)", "(1,4]", "[0,2)", "[1,2];[5,inf)", "(2,2)"]
