@@ -60,9 +60,7 @@ def compare_models(
         for model in models
     ]
     if any(config["checkpoint"] is not None for config in configs):
-        raise ConfigError(
-            "checkpoint is for a single model; expected one model, or a comparison without checkpoint"
-        )
+        raise ConfigError("checkpoint is for a single model; expected one model, or a comparison without checkpoint")
     if any(config["resume"] for config in configs):
         raise ConfigError("resume is for a single model; expected one model, or a comparison without resume")
     for config in configs:

@@ -35,9 +35,7 @@ integer = Rule(
 )
 number = Rule(
     "a finite number",
-    lambda value: (
-        isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    ),
+    lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value),
 )
 string = Rule("a string", lambda value: isinstance(value, str))
 mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
@@ -69,9 +67,7 @@ def interval(text: str) -> Rule:
 
     def accepts(value: Any) -> bool:
         return number.accepts(value) and (
-            low < value < high
-            or (value == low and parts[1] == "[")
-            or (value == high and parts[4] == "]")
+            low < value < high or (value == low and parts[1] == "[") or (value == high and parts[4] == "]")
         )
 
     return Rule(f"a number in {text}", accepts)
@@ -82,9 +78,7 @@ def one_of(*choices: Any) -> Rule:
     listed = ", ".join(map(str, choices))
     return Rule(
         f"one of {listed}",
-        lambda value: any(
-            type(value) is type(choice) and value == choice for choice in choices
-        ),
+        lambda value: any(type(value) is type(choice) and value == choice for choice in choices),
     )
 
 
@@ -92,11 +86,7 @@ def list_of(rule: Rule) -> Rule:
     """A list of at least one value, each of which follows ``rule``."""
     return Rule(
         f"a list, each element {rule.expected}",
-        lambda value: (
-            isinstance(value, (list, tuple))
-            and len(value) > 0
-            and all(map(rule.accepts, value))
-        ),
+        lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(map(rule.accepts, value)),
     )
 
 
@@ -106,10 +96,7 @@ def mapping_to(rule: Rule) -> Rule:
         f"a mapping from names to values, each {rule.expected}",
         lambda value: (
             isinstance(value, Mapping)
-            and all(
-                string.accepts(name) and rule.accepts(item)
-                for name, item in value.items()
-            )
+            and all(string.accepts(name) and rule.accepts(item) for name, item in value.items())
         ),
     )
 
@@ -125,16 +112,13 @@ class SubKeys(Rule):
             for name, item in value.items():
                 if name not in self.rules:
                     raise ConfigError(
-                        f"{key} has {name!r}; expected {self.expected}"
-                        + did_you_mean(close_matches(name, self.rules))
+                        f"{key} has {name!r}; expected {self.expected}" + did_you_mean(close_matches(name, self.rules))
                     )
                 self.rules[name].check(f"{name} in {key}", item)
         super().check(key, value)
 
 
-def sub_keys(
-    rules: Mapping[str, Rule], example: str, required: tuple[str, ...] = ()
-) -> SubKeys:
+def sub_keys(rules: Mapping[str, Rule], example: str, required: tuple[str, ...] = ()) -> SubKeys:
     """Nothing, or a mapping whose keys are among those of ``rules`` and whose values follow them.
 
     Args:
@@ -146,10 +130,7 @@ def sub_keys(
         return value in (None, "None") or (
             isinstance(value, Mapping)
             and all(name in value for name in required)
-            and all(
-                name in rules and rules[name].accepts(item)
-                for name, item in value.items()
-            )
+            and all(name in rules and rules[name].accepts(item) for name, item in value.items())
         )
 
     return SubKeys(
@@ -194,14 +175,10 @@ _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
 _SIZES = re.compile(r".*_size|n_layers|n_heads")
 _WEIGHT = at_least(0.0)
-_COLUMN = optional(
-    Rule("the name of a column", lambda value: string.accepts(value) and value != "")
-)
+_COLUMN = optional(Rule("the name of a column", lambda value: string.accepts(value) and value != ""))
 _NAMES = Rule(
     "a list of names",
-    lambda value: (
-        isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
-    ),
+    lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value),
 )
 _BUCKETS = Rule(
     "a mapping such as {method: ED, bucket: 10} or {method: LD}",
@@ -249,12 +226,8 @@ _COMMON = {
     "stopping_step": at_least(0),
     "learning_rate": more_than(0),
     "weight_decay": at_least(0.0),
-    "learner": Rule(
-        f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS
-    ),
-    "state": Rule(
-        f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES
-    ),
+    "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
+    "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
     "seed": Rule(
         "an integer of at least 0 and below 2**32",
         lambda value: at_least(0).accepts(value) and value < 2**32,
@@ -292,17 +265,10 @@ _COMMON = {
     "discretization": optional(mapping_to(_BUCKETS)),
     "preload_weight": optional(mapping_to(string)),
     "benchmark_filename": optional(list_of(string)),
-    "encoding": optional(
-        Rule("the name of an encoding of text, such as utf-8", _is_encoding)
-    ),
-    **{
-        f"alias_of_{name}_id": optional(_NAMES)
-        for name in ("user", "item", "entity", "relation")
-    },
+    "encoding": optional(Rule("the name of an encoding of text, such as utf-8", _is_encoding)),
+    **{f"alias_of_{name}_id": optional(_NAMES) for name in ("user", "item", "entity", "relation")},
     "rm_dup_inter": optional(one_of("first", "last")),
-    "transform": optional(
-        one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq")
-    ),
+    "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq")),
     # the defaults of RecBole's models allow less than the models do
     "global_ratio": number,
     "spatial_ratio": number,

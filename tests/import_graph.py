@@ -22,7 +22,7 @@ LAYERS = [
     {"losses", "ops"},
     {
         *("compat", "defaults", "deprecation", "errors", "extras", "import_hook", "lazy", "precision", "processes"),
-        *("rules", "safe_write", "settings", "version"),
+        *("rules", "safe_write", "wording", "settings", "version"),
     },
 ]
 """Files and folders of the plugin from top to bottom; each imports from lower layers, or from its own."""

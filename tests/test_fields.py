@@ -258,7 +258,7 @@ def test_a_checkpoint_alone_recommends_with_the_scores_of_evaluation(train, data
     with torch.no_grad():
         expected = rank_catalog(parts.model.eval(), rows, NUM_ITEMS + 1, NUM_ITEMS, None, None)
     users = parts.dataset.field2id_token["user_id"][rows["user_id"]].tolist()
-    monkeypatch.setattr("recbole_sigma.data.dataset.OrderedDataset._load_data", None)  # no file is read
+    monkeypatch.setattr("recbole_sigma.data.ordered_dataset.OrderedDataset._load_data", None)  # no file is read
     histories, times = ([own[user][:-1] for user in users] for own in (data.items, data.times))
     found = trained.load().recommend(histories, NUM_ITEMS, users=users, times=times, keep_seen=True)
     assert [one.scores for one in found] == expected.scores.tolist()

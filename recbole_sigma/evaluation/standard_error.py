@@ -50,9 +50,7 @@ def standard_errors(evaluator, users: np.ndarray) -> Iterator[dict[str, float]]:
     def add(key, values, weights=None, of=slice(None)):
         values, of_rows = np.asarray(values, dtype=np.float64), users[of]
         has_value = np.isfinite(values)
-        error = standard_error(
-            values[has_value], of_rows[has_value], None if weights is None else weights[has_value]
-        )
+        error = standard_error(values[has_value], of_rows[has_value], None if weights is None else weights[has_value])
         if error is not None:
             errors[key] = error
 

@@ -73,7 +73,9 @@ def test_case_24_nobody_to_test_is_a_sentence(here, model, own, capsys):
     assert main([f"--model={model}", "--dataset=d", *options(here, {**SMALL, **own})]) == 0
     printed = capsys.readouterr()
     assert "no user is tested" in printed.err
-    assert "No user is tested: eval_args leave no interaction of 60 users for it. There is no test result." in printed.out
+    assert (
+        "No user is tested: eval_args leave no interaction of 60 users for it. There is no test result." in printed.out
+    )
     assert "None" not in printed.out and "|  |" not in printed.out
 
 
@@ -210,6 +212,7 @@ def test_a_ratio_split_says_how_the_rows_of_a_sequential_model_differ(here):
     bpr, own = result["rows"]
     assert (bpr["tested"]["targets"], bpr["tested"]["rows"]) == (general, 60)
     assert (own["tested"]["targets"], own["tested"]["rows"]) == (sequential, sequential)
-    assert f"tested on {sequential} interactions of 60 users, {sequential} of them among the {general} of BPR" in (
-        own["other_rows"]
+    assert (
+        f"tested on {sequential} interactions of 60 users, {sequential} of them among the {general} of BPR"
+        in (own["other_rows"])
     )

@@ -22,9 +22,7 @@ def data_path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def with_everything(tmp_path_factory):
     """``base`` and a user who has had each of the 40 items."""
-    rows = base() + [
-        ("everything", f"i{item}", 1_600_000_000 + item) for item in range(40)
-    ]
+    rows = base() + [("everything", f"i{item}", 1_600_000_000 + item) for item in range(40)]
     return write_atomic(tmp_path_factory.mktemp("everything"), rows)
 
 
@@ -96,11 +94,7 @@ def test_case_05_users_who_are_not_sampled_are_no_reason(with_everything):
 
 def test_case_05_popularity_draws_only_items_of_rows(tmp_path):
     """An item that is nobody's second or later one is never drawn by popularity: it is no row of a sequential model."""
-    rows = [
-        (f"u{user}", item, time)
-        for user in range(3)
-        for time, item in enumerate(["first", "a", "b", "c"])
-    ]
+    rows = [(f"u{user}", item, time) for user in range(3) for time, item in enumerate(["first", "a", "b", "c"])]
     write_atomic(
         tmp_path,
         rows + [("v", "other", 0), ("v", "a", 1), ("v", "b", 2), ("v", "c", 3)],
@@ -121,9 +115,7 @@ def test_case_05_an_item_of_every_user_is_named_for_line(tmp_path):
     """No user of the data is without item ``all``, and it is never held out."""
     rows = base() + [(f"u{user}", "all", 1) for user in range(60)]
     write_atomic(tmp_path, rows)
-    refusal(
-        loaders, "LINE", tmp_path, parts=["'all'", "item_inter_num_interval", "[0,59]"]
-    )
+    refusal(loaders, "LINE", tmp_path, parts=["'all'", "item_inter_num_interval", "[0,59]"])
     loaders("BPR", tmp_path)
 
 
@@ -194,12 +186,8 @@ def test_case_06_labels_are_counted_as_given(rated):
     rating = {(user, item): rating for user, item, _, rating in _rows(rated)}
     _, _, test = loaders("DeepFM", rated, **settings)
     data = test.dataset
-    for user, item, label in zip(
-        *(data.inter_feat[name].tolist() for name in ("user_id", "item_id", "label"))
-    ):
-        assert label == (
-            rating[data.id2token("user_id", user), data.id2token("item_id", item)] >= 4
-        )
+    for user, item, label in zip(*(data.inter_feat[name].tolist() for name in ("user_id", "item_id", "label"))):
+        assert label == (rating[data.id2token("user_id", user), data.id2token("item_id", item)] >= 4)
     loaders(
         "BPR",
         rated,
@@ -211,10 +199,7 @@ def test_case_06_labels_are_counted_as_given(rated):
 
 def _rows(folder):
     lines = (folder / "d" / "d.inter").read_text().splitlines()[1:]
-    return [
-        (user, item, time, float(rating))
-        for user, item, time, rating in (line.split("\t") for line in lines)
-    ]
+    return [(user, item, time, float(rating)) for user, item, time, rating in (line.split("\t") for line in lines)]
 
 
 @pytest.mark.parametrize(
@@ -276,9 +261,7 @@ def _rows(folder):
     ],
     ids=str,
 )
-def test_case_11_sub_keys_and_columns_that_are_not_known_are_refused(
-    settings, parts, data_path
-):
+def test_case_11_sub_keys_and_columns_that_are_not_known_are_refused(settings, parts, data_path):
     refusal(loaders, "BPR", data_path, parts=parts, **settings)
 
 

@@ -110,7 +110,8 @@ def test_errors_are_those_of_lists_that_are_read_one_by_one(tmp_path, monkeypatc
         assert f"itemcoverage@{k}" not in errors
     ranks = collected[0].get("rec.meanrank").numpy().astype(float)  # sum of ranks of targets, candidates, targets
     area = [
-        1 - (rank_sum - num * (num + 1) / 2) / (num * (candidates - num)) for rank_sum, candidates, num in ranks.tolist()
+        1 - (rank_sum - num * (num + 1) / 2) / (num * (candidates - num))
+        for rank_sum, candidates, num in ranks.tolist()
     ]
     weights = ranks[:, 2].tolist()
     assert result["gauc"] == pytest.approx(np.average(area, weights=weights), abs=1e-6)

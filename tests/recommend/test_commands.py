@@ -186,5 +186,7 @@ def test_without_a_history_the_categories_are_shown(words, rec, capsys):
     assert main(["explain", *words, "--nearest=2"]) == 0
     out = capsys.readouterr().out
     for category in rec.categories(2):
-        assert re.search(f"category {category.number}: {category.size} items?, {category.interactions} interactions?;", out)
+        assert re.search(
+            f"category {category.number}: {category.size} items?, {category.interactions} interactions?;", out
+        )
         assert f"{category.similarity[0]:6.3f}  {category.typical[0]}  The" in out
