@@ -29,15 +29,9 @@ class Rule:
 
 
 is_bool = Rule("true or false", lambda value: isinstance(value, bool))
-integer = Rule(
-    "an integer",
-    lambda value: isinstance(value, Integral) and not isinstance(value, bool),
-)
+integer = Rule("an integer", lambda value: isinstance(value, Integral) and not isinstance(value, bool))
 number = Rule(
-    "a finite number",
-    lambda value: (
-        isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    ),
+    "a finite number", lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 )
 string = Rule("a string", lambda value: isinstance(value, str))
 mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
@@ -46,18 +40,12 @@ mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
 def at_least(bound: float) -> Rule:
     """An integer of at least ``bound``; any number of at least ``bound`` if that is a float."""
     kind = integer if isinstance(bound, int) else number
-    return Rule(
-        f"{kind.expected} of at least {bound}",
-        lambda value: kind.accepts(value) and value >= bound,
-    )
+    return Rule(f"{kind.expected} of at least {bound}", lambda value: kind.accepts(value) and value >= bound)
 
 
 def more_than(bound: float) -> Rule:
     """A number above ``bound``."""
-    return Rule(
-        f"{number.expected} above {bound}",
-        lambda value: number.accepts(value) and value > bound,
-    )
+    return Rule(f"{number.expected} above {bound}", lambda value: number.accepts(value) and value > bound)
 
 
 def interval(text: str) -> Rule:
@@ -69,9 +57,7 @@ def interval(text: str) -> Rule:
 
     def accepts(value: Any) -> bool:
         return number.accepts(value) and (
-            low < value < high
-            or (value == low and parts[1] == "[")
-            or (value == high and parts[4] == "]")
+            low < value < high or (value == low and parts[1] == "[") or (value == high and parts[4] == "]")
         )
 
     return Rule(f"a number in {text}", accepts)
@@ -82,9 +68,7 @@ def one_of(*choices: Any) -> Rule:
     listed = ", ".join(map(str, choices))
     return Rule(
         f"one of {listed}",
-        lambda value: any(
-            type(value) is type(choice) and value == choice for choice in choices
-        ),
+        lambda value: any(type(value) is type(choice) and value == choice for choice in choices),
     )
 
 
@@ -92,11 +76,7 @@ def list_of(rule: Rule) -> Rule:
     """A list of at least one value, each of which follows ``rule``."""
     return Rule(
         f"a list, each element {rule.expected}",
-        lambda value: (
-            isinstance(value, (list, tuple))
-            and len(value) > 0
-            and all(map(rule.accepts, value))
-        ),
+        lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(map(rule.accepts, value)),
     )
 
 
@@ -106,10 +86,7 @@ def mapping_to(rule: Rule) -> Rule:
         f"a mapping from names to values, each {rule.expected}",
         lambda value: (
             isinstance(value, Mapping)
-            and all(
-                string.accepts(name) and rule.accepts(item)
-                for name, item in value.items()
-            )
+            and all(string.accepts(name) and rule.accepts(item) for name, item in value.items())
         ),
     )
 
@@ -125,16 +102,13 @@ class SubKeys(Rule):
             for name, item in value.items():
                 if name not in self.rules:
                     raise ConfigError(
-                        f"{key} has {name!r}; expected {self.expected}"
-                        + did_you_mean(close_matches(name, self.rules))
+                        f"{key} has {name!r}; expected {self.expected}" + did_you_mean(close_matches(name, self.rules))
                     )
                 self.rules[name].check(f"{name} in {key}", item)
         super().check(key, value)
 
 
-def sub_keys(
-    rules: Mapping[str, Rule], example: str, required: tuple[str, ...] = ()
-) -> SubKeys:
+def sub_keys(rules: Mapping[str, Rule], example: str, required: tuple[str, ...] = ()) -> SubKeys:
     """Nothing, or a mapping whose keys are among those of ``rules`` and whose values follow them.
 
     Args:
@@ -146,33 +120,20 @@ def sub_keys(
         return value in (None, "None") or (
             isinstance(value, Mapping)
             and all(name in value for name in required)
-            and all(
-                name in rules and rules[name].accepts(item)
-                for name, item in value.items()
-            )
+            and all(name in rules and rules[name].accepts(item) for name, item in value.items())
         )
 
-    return SubKeys(
-        f"a mapping with some of {', '.join(rules)}, as in {example}, or nothing (~)",
-        accepts,
-        rules,
-    )
+    return SubKeys(f"a mapping with some of {', '.join(rules)}, as in {example}, or nothing (~)", accepts, rules)
 
 
 def any_of(*rules: Rule) -> Rule:
     """A value that at least one of ``rules`` accepts."""
-    return Rule(
-        " or ".join(rule.expected for rule in rules),
-        lambda value: any(rule.accepts(value) for rule in rules),
-    )
+    return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
 
 
 def optional(rule: Rule) -> Rule:
     """A value that ``rule`` accepts, or nothing (``~`` in YAML, None in Python)."""
-    return Rule(
-        f"{rule.expected} or nothing (~)",
-        lambda value: value is None or rule.accepts(value),
-    )
+    return Rule(f"{rule.expected} or nothing (~)", lambda value: value is None or rule.accepts(value))
 
 
 def _is_filter(value: Any) -> bool:
@@ -194,14 +155,9 @@ _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
 _SIZES = re.compile(r".*_size|n_layers|n_heads")
 _WEIGHT = at_least(0.0)
-_COLUMN = optional(
-    Rule("the name of a column", lambda value: string.accepts(value) and value != "")
-)
+_COLUMN = optional(Rule("the name of a column", lambda value: string.accepts(value) and value != ""))
 _NAMES = Rule(
-    "a list of names",
-    lambda value: (
-        isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
-    ),
+    "a list of names", lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
 )
 _BUCKETS = Rule(
     "a mapping such as {method: ED, bucket: 10} or {method: LD}",
@@ -212,10 +168,7 @@ _BUCKETS = Rule(
     ),
 )
 _CLIP = sub_keys(
-    {
-        "max_norm": more_than(0),
-        "norm_type": any_of(more_than(0), one_of(math.inf, "inf")),
-    },
+    {"max_norm": more_than(0), "norm_type": any_of(more_than(0), one_of(math.inf, "inf"))},
     "{max_norm: 5, norm_type: 2}",
     required=("max_norm",),
 )
@@ -249,15 +202,10 @@ _COMMON = {
     "stopping_step": at_least(0),
     "learning_rate": more_than(0),
     "weight_decay": at_least(0.0),
-    "learner": Rule(
-        f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS
-    ),
-    "state": Rule(
-        f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES
-    ),
+    "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
+    "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
     "seed": Rule(
-        "an integer of at least 0 and below 2**32",
-        lambda value: at_least(0).accepts(value) and value < 2**32,
+        "an integer of at least 0 and below 2**32", lambda value: at_least(0).accepts(value) and value < 2**32
     ),
     "worker": at_least(0),
     "gpu_id": any_of(at_least(0), string),
@@ -269,12 +217,7 @@ _COMMON = {
     "entity_kg_num_interval": _FILTER,
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
-    "checkpoint": optional(
-        Rule(
-            "the path of a checkpoint",
-            lambda value: string.accepts(value) and value != "",
-        )
-    ),
+    "checkpoint": optional(Rule("the path of a checkpoint", lambda value: string.accepts(value) and value != "")),
     "clip_grad_norm": _CLIP,
     "category_field": _COLUMN,
     "title_field": _COLUMN,
@@ -292,17 +235,10 @@ _COMMON = {
     "discretization": optional(mapping_to(_BUCKETS)),
     "preload_weight": optional(mapping_to(string)),
     "benchmark_filename": optional(list_of(string)),
-    "encoding": optional(
-        Rule("the name of an encoding of text, such as utf-8", _is_encoding)
-    ),
-    **{
-        f"alias_of_{name}_id": optional(_NAMES)
-        for name in ("user", "item", "entity", "relation")
-    },
+    "encoding": optional(Rule("the name of an encoding of text, such as utf-8", _is_encoding)),
+    **{f"alias_of_{name}_id": optional(_NAMES) for name in ("user", "item", "entity", "relation")},
     "rm_dup_inter": optional(one_of("first", "last")),
-    "transform": optional(
-        one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq")
-    ),
+    "transform": optional(one_of("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq")),
     # the defaults of RecBole's models allow less than the models do
     "global_ratio": number,
     "spatial_ratio": number,

@@ -76,22 +76,14 @@ NEEDS = {
     "KSR": Needs(files=("kg", "link"), vectors=("ent_id", "rel_id")),
     "LightGBM": Needs(package="lightgbm"),
     "MCCLK": Needs(package="torch_scatter"),
-    "NAIS": Needs(
-        pretrained=("pretrain_path",), rules={"algorithm": one_of("prod", "concat")}
-    ),
-    "NCL": Needs(
-        at_most={"num_clusters": ("users", "items")},
-        rules={"num_clusters": at_least(1)},
-    ),
+    "NAIS": Needs(pretrained=("pretrain_path",), rules={"algorithm": one_of("prod", "concat")}),
+    "NCL": Needs(at_most={"num_clusters": ("users", "items")}, rules={"num_clusters": at_least(1)}),
     "NNCF": Needs(
         package="community",
         package_if={"neigh_info_method": ("louvain",)},
         rules={"neigh_info_method": one_of("random", "knn", "louvain")},
     ),
-    "NeuMF": Needs(
-        pretrained=("mf_pretrain_path", "mlp_pretrain_path"),
-        pretrained_if={"use_pretrain": (True,)},
-    ),
+    "NeuMF": Needs(pretrained=("mf_pretrain_path", "mlp_pretrain_path"), pretrained_if={"use_pretrain": (True,)}),
     "RaCT": Needs(
         pretrained=("pre_model_path",),
         pretrained_if={"train_stage": _STAGES[1:]},
@@ -115,18 +107,7 @@ NEEDS = {
 DISTRIBUTIONS = {"community": "python-louvain", "torch_scatter": "torch-scatter"}
 """Packages whose name for pip is not their import name."""
 
-READ_LABELS = (
-    "ConvNCF",
-    "DIEN",
-    "DIN",
-    "DMF",
-    "FISM",
-    "MKR",
-    "NAIS",
-    "NNCF",
-    "NeuMF",
-    "RippleNet",
-)
+READ_LABELS = ("ConvNCF", "DIEN", "DIN", "DMF", "FISM", "MKR", "NAIS", "NNCF", "NeuMF", "RippleNet")
 """Models beside the context-aware ones that read labels in training."""
 
 _NO_NEGATIVES = ("MacridVAE", "MultiDAE", "MultiVAE", "RaCT", "RecVAE")
@@ -136,11 +117,7 @@ _NO_NEGATIVES = ("MacridVAE", "MultiDAE", "MultiVAE", "RaCT", "RecVAE")
 def needs_of(config) -> Needs:
     """The needs of the model of a configuration."""
     needs = NEEDS.get(config["model"], Needs())
-    return (
-        replace(needs, files=("kg", "link"))
-        if config["MODEL_TYPE"] == ModelType.KNOWLEDGE
-        else needs
-    )
+    return replace(needs, files=("kg", "link")) if config["MODEL_TYPE"] == ModelType.KNOWLEDGE else needs
 
 
 def check_before_reading(config) -> None:
@@ -168,10 +145,7 @@ def check_before_reading(config) -> None:
             "dynamic in train_neg_sample_args is true, and candidate_num is 0; expected the number of candidates that "
             "the hardest is chosen from, as in {dynamic: true, candidate_num: 5}"
         )
-    pairwise = (
-        config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
-        and config["model"] not in _NO_NEGATIVES
-    )
+    pairwise = config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and config["model"] not in _NO_NEGATIVES
     if pairwise and negatives["distribution"] == "none":
         raise ConfigError(
             f"train_neg_sample_args draws no negatives, which {config['model']} needs; expected them as in "
@@ -181,9 +155,7 @@ def check_before_reading(config) -> None:
 
 def reads_labels(config) -> bool:
     """Whether the model is trained on the labels of the data, in place of sampled negatives."""
-    labelled = (
-        config["MODEL_TYPE"] == ModelType.CONTEXT or config["model"] in READ_LABELS
-    )
+    labelled = config["MODEL_TYPE"] == ModelType.CONTEXT or config["model"] in READ_LABELS
     return labelled and config["train_neg_sample_args"]["distribution"] == "none"
 
 
@@ -193,17 +165,13 @@ def applies(settings: Any, condition: Mapping[str, tuple]) -> bool:
 
 
 def _check_package(config, needs: Needs) -> None:
-    wanted = (
-        [needs.package] if needs.package and applies(config, needs.package_if) else []
-    )
+    wanted = [needs.package] if needs.package and applies(config, needs.package_if) else []
     wanted += ["wandb"] if config["log_wandb"] else []
     for package in wanted:
         if find_spec(package) is None:
             reader = "log_wandb" if package == "wandb" else f"model {config['model']}"
             name = DISTRIBUTIONS.get(package, package)
-            raise MissingExtraError(
-                f"{reader} needs the package {name}, which is not installed: pip install {name}"
-            )
+            raise MissingExtraError(f"{reader} needs the package {name}, which is not installed: pip install {name}")
 
 
 def _check_pretrained(config, needs: Needs) -> None:
@@ -216,28 +184,19 @@ def _check_pretrained(config, needs: Needs) -> None:
         if not path or not os.path.isfile(path):
             why = ", ".join(f"{name} {config[name]!r}" for name in needs.pretrained_if)
             raise ConfigError(
-                f"{key} is {path!r}; expected the file of a pre-trained model"
-                + (f", which {why} needs" if why else "")
+                f"{key} is {path!r}; expected the file of a pre-trained model" + (f", which {why} needs" if why else "")
             )
 
 
 def _check_files(config, needs: Needs) -> None:
     folder, name = Path(config["data_path"]), config["dataset"]
-    if not (
-        folder / f"{name}.inter"
-    ).is_file():  # to be downloaded, in parts, or reported as missing
+    if not (folder / f"{name}.inter").is_file():  # to be downloaded, in parts, or reported as missing
         return
     for suffix in (*needs.files, *(config["additional_feat_suffix"] or ())):
         path = folder / f"{name}.{suffix}"
-        columns = (
-            f"; it reads the columns {needs.features} = {config[needs.features]!r}"
-            if needs.features
-            else ""
-        )
+        columns = f"; it reads the columns {needs.features} = {config[needs.features]!r}" if needs.features else ""
         if not path.is_file():
-            raise DataError(
-                f"model {config['model']} needs the file {path}, which does not exist{columns}"
-            )
+            raise DataError(f"model {config['model']} needs the file {path}, which does not exist{columns}")
         if config["load_col"] is not None and suffix not in config["load_col"]:
             raise ConfigError(
                 f"load_col has no {suffix!r}, and {config['model']} needs columns of {path}{columns}; expected them in "
@@ -245,8 +204,4 @@ def _check_files(config, needs: Needs) -> None:
             )
 
 
-_EXAMPLES = {
-    "item": "[item_id, class]",
-    "kg": "[head_id, relation_id, tail_id]",
-    "link": "[item_id, entity_id]",
-}
+_EXAMPLES = {"item": "[item_id, class]", "kg": "[head_id, relation_id, tail_id]", "link": "[item_id, entity_id]"}

@@ -13,7 +13,7 @@ import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.evaluator import Register
-from recbole.utils import FeatureSource, FeatureType, ModelType
+from recbole.utils import FeatureSource, ModelType
 from torch import Tensor
 
 from recbole_sigma.compat import reading_with

@@ -31,9 +31,7 @@ def check_columns(dataset) -> None:
         for column in columns or ():
             _require_loaded(key, column, types)
             if types[column] not in _NUMBERS:
-                raise DataError(
-                    f"{key} has {column!r}, a column of tokens; expected columns of numbers"
-                )
+                raise DataError(f"{key} has {column!r}, a column of tokens; expected columns of numbers")
     for column in config["discretization"] or ():
         if column not in numerical:
             raise DataError(
@@ -42,9 +40,7 @@ def check_columns(dataset) -> None:
             )
     for column in config["threshold"] or ():
         if column not in dataset.inter_feat:
-            raise DataError(
-                f"threshold has {column!r}; expected a column of the .inter file that is loaded"
-            )
+            raise DataError(f"threshold has {column!r}; expected a column of the .inter file that is loaded")
     for pair in (config["preload_weight"] or {}).items():
         for column in pair:
             _require_loaded("preload_weight", column, types)
@@ -83,18 +79,13 @@ def _check_features(config, dataset, needs: Needs) -> None:
     if key is None:
         return
     value = config[key]
-    loaded = (
-        []
-        if dataset.item_feat is None
-        else [name for name in dataset.item_feat if name != dataset.iid_field]
-    )
+    loaded = [] if dataset.item_feat is None else [name for name in dataset.item_feat if name != dataset.iid_field]
     for column in [value] if isinstance(value, str) else value or [None]:
         if column not in loaded:
             path = os.path.join(dataset.dataset_path, f"{dataset.dataset_name}.item")
             raise DataError(
                 f"{key} is {value!r}, and {path} has no such column, or load_col leaves it out; expected some of the "
-                f"columns that are loaded: {', '.join(loaded) or 'none'}"
-                + did_you_mean(close_matches(column, loaded))
+                f"columns that are loaded: {', '.join(loaded) or 'none'}" + did_you_mean(close_matches(column, loaded))
             )
         if dataset.field2type[column] in _NUMBERS and (
             key == "item_attribute" or column not in config["numerical_features"]
@@ -128,7 +119,9 @@ def _check_labels(config, dataset) -> None:
         )
     if 0 not in values:
         return
-    way_out = "expected labels of 1 only: leave out the other rows by val_interval, as in {rating: [4,inf)}, and threshold"
+    way_out = (
+        "expected labels of 1 only: leave out the other rows by val_interval, as in {rating: [4,inf)}, and threshold"
+    )
     for phase, mode in modes.items():
         if mode != "labeled":
             raise ConfigError(
@@ -159,6 +152,4 @@ def _largest(key: str, value) -> int:
     try:
         return max(map(int, str(value).split(",")))
     except ValueError:
-        raise ConfigError(
-            f"{key} is {value!r}; expected integers, as in 500,100,20"
-        ) from None
+        raise ConfigError(f"{key} is {value!r}; expected integers, as in 500,100,20") from None

@@ -1,4 +1,4 @@
-"""Is there a negative to draw for everyone? RecBole draws again until it has one, and never ends where there is none."""
+"""Is there a negative to draw? RecBole draws again until it has one, and never ends where there is none."""
 
 from __future__ import annotations
 
@@ -39,21 +39,15 @@ def check_negatives(config, dataset, datasets) -> None:
             )
     keys = _keys_of_used(dataset, datasets)
     if not config["repeatable"]:  # RecBole checks this for every user and mode
-        _check_users(
-            dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn
-        )
+        _check_users(dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn)
     if config["remove_seen"]:
         for number, phase in ((1, "valid"), (2, "test")):
             if phase in drawn:
-                users = np.unique(
-                    np.asarray(datasets[number].inter_feat[dataset.uid_field])
-                )
+                users = np.unique(np.asarray(datasets[number].inter_feat[dataset.uid_field]))
                 used = np.concatenate(keys[: number + 1])
                 _check_users(dataset, used, items[drawn[phase]], users, drawn)
     if _masks_items(config) and config["MAX_ITEM_LIST_LENGTH"] >= dataset.item_num - 1:
-        _check_users(
-            dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn
-        )
+        _check_users(dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn)
     if config["model"] == "LINE":
         _check_items_of_line(dataset, datasets[0])
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
@@ -66,11 +60,7 @@ def _candidates(distribution: str, dataset, datasets) -> np.ndarray:
     """Ids of the items that a distribution draws."""
     if distribution == "uniform":
         return np.arange(1, dataset.item_num)
-    return np.unique(
-        np.concatenate(
-            [np.asarray(part.inter_feat[dataset.iid_field]) for part in datasets]
-        )
-    )
+    return np.unique(np.concatenate([np.asarray(part.inter_feat[dataset.iid_field]) for part in datasets]))
 
 
 def _keys_of_used(dataset, datasets) -> list[np.ndarray]:
@@ -83,8 +73,7 @@ def _keys_of_used(dataset, datasets) -> list[np.ndarray]:
     return [
         np.concatenate(
             [
-                np.asarray(rows[dataset.uid_field], np.int64) * dataset.item_num
-                + np.asarray(rows[dataset.iid_field])
+                np.asarray(rows[dataset.uid_field], np.int64) * dataset.item_num + np.asarray(rows[dataset.iid_field])
                 for rows in part
             ]
         )
@@ -92,21 +81,13 @@ def _keys_of_used(dataset, datasets) -> list[np.ndarray]:
     ]
 
 
-def _check_users(
-    dataset,
-    used: np.ndarray,
-    candidates: np.ndarray,
-    users: np.ndarray | None,
-    drawn: dict,
-) -> None:
+def _check_users(dataset, used: np.ndarray, candidates: np.ndarray, users: np.ndarray | None, drawn: dict) -> None:
     """Raise DataError if one of ``users`` (all, if None) has had every candidate."""
     used = np.unique(used)
     user, item = np.divmod(used, dataset.item_num)
     is_candidate = np.zeros(dataset.item_num, bool)
     is_candidate[candidates] = True
-    full = np.bincount(user[is_candidate[item]], minlength=dataset.user_num) == len(
-        candidates
-    )
+    full = np.bincount(user[is_candidate[item]], minlength=dataset.user_num) == len(candidates)
     full = full.nonzero()[0] if users is None else users[full[users]]
     if len(full):
         name = str(dataset.id2token(dataset.uid_field, full[0]))
@@ -114,11 +95,7 @@ def _check_users(
         raise DataError(
             f"no negative can be drawn: user {name!r}{others} had every item ({len(candidates)}); expected "
             f'user_inter_num_interval, as in "[0,{len(candidates) - 1}]", which leaves such users out'
-            + (
-                ", or mode: full in eval_args, which ranks the catalog"
-                if drawn.keys() - {"train"}
-                else ""
-            )
+            + (", or mode: full in eval_args, which ranks the catalog" if drawn.keys() - {"train"} else "")
         )
 
 
@@ -128,10 +105,7 @@ def _masks_items(config) -> bool:
 
 def _check_items_of_line(dataset, train) -> None:
     rows = np.asarray(train.inter_feat[dataset.iid_field], np.int64) * dataset.user_num
-    items = (
-        np.unique(rows + np.asarray(train.inter_feat[dataset.uid_field]))
-        // dataset.user_num
-    )
+    items = np.unique(rows + np.asarray(train.inter_feat[dataset.uid_field])) // dataset.user_num
     full = (np.bincount(items) == dataset.user_num - 1).nonzero()[0]
     if len(full):
         item = str(dataset.id2token(dataset.iid_field, full[0]))
@@ -142,12 +116,8 @@ def _check_items_of_line(dataset, train) -> None:
 
 
 def _check_heads(dataset) -> None:
-    pairs = np.unique(
-        np.stack([dataset.head_entities, dataset.tail_entities], axis=1), axis=0
-    )
-    full = (
-        np.bincount(pairs[:, 0].astype(np.int64)) == dataset.entity_num - 1
-    ).nonzero()[0]
+    pairs = np.unique(np.stack([dataset.head_entities, dataset.tail_entities], axis=1), axis=0)
+    full = (np.bincount(pairs[:, 0].astype(np.int64)) == dataset.entity_num - 1).nonzero()[0]
     if len(full):
         head = str(dataset.id2token(dataset.head_entity_field, full[0]))
         raise DataError(
