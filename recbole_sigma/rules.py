@@ -29,13 +29,9 @@ class Rule:
 
 
 is_bool = Rule("true or false", lambda value: isinstance(value, bool))
-integer = Rule(
-    "an integer",
-    lambda value: isinstance(value, Integral) and not isinstance(value, bool),
-)
+integer = Rule("an integer", lambda value: isinstance(value, Integral) and not isinstance(value, bool))
 number = Rule(
-    "a finite number",
-    lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value),
+    "a finite number", lambda value: isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 )
 string = Rule("a string", lambda value: isinstance(value, str))
 mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
@@ -44,18 +40,12 @@ mapping = Rule("a mapping", lambda value: isinstance(value, Mapping))
 def at_least(bound: float) -> Rule:
     """An integer of at least ``bound``; any number of at least ``bound`` if that is a float."""
     kind = integer if isinstance(bound, int) else number
-    return Rule(
-        f"{kind.expected} of at least {bound}",
-        lambda value: kind.accepts(value) and value >= bound,
-    )
+    return Rule(f"{kind.expected} of at least {bound}", lambda value: kind.accepts(value) and value >= bound)
 
 
 def more_than(bound: float) -> Rule:
     """A number above ``bound``."""
-    return Rule(
-        f"{number.expected} above {bound}",
-        lambda value: number.accepts(value) and value > bound,
-    )
+    return Rule(f"{number.expected} above {bound}", lambda value: number.accepts(value) and value > bound)
 
 
 def interval(text: str) -> Rule:
@@ -133,27 +123,17 @@ def sub_keys(rules: Mapping[str, Rule], example: str, required: tuple[str, ...] 
             and all(name in rules and rules[name].accepts(item) for name, item in value.items())
         )
 
-    return SubKeys(
-        f"a mapping with some of {', '.join(rules)}, as in {example}, or nothing (~)",
-        accepts,
-        rules,
-    )
+    return SubKeys(f"a mapping with some of {', '.join(rules)}, as in {example}, or nothing (~)", accepts, rules)
 
 
 def any_of(*rules: Rule) -> Rule:
     """A value that at least one of ``rules`` accepts."""
-    return Rule(
-        " or ".join(rule.expected for rule in rules),
-        lambda value: any(rule.accepts(value) for rule in rules),
-    )
+    return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.accepts(value) for rule in rules))
 
 
 def optional(rule: Rule) -> Rule:
     """A value that ``rule`` accepts, or nothing (``~`` in YAML, None in Python)."""
-    return Rule(
-        f"{rule.expected} or nothing (~)",
-        lambda value: value is None or rule.accepts(value),
-    )
+    return Rule(f"{rule.expected} or nothing (~)", lambda value: value is None or rule.accepts(value))
 
 
 def _is_filter(value: Any) -> bool:
@@ -177,8 +157,7 @@ _SIZES = re.compile(r".*_size|n_layers|n_heads")
 _WEIGHT = at_least(0.0)
 _COLUMN = optional(Rule("the name of a column", lambda value: string.accepts(value) and value != ""))
 _NAMES = Rule(
-    "a list of names",
-    lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value),
+    "a list of names", lambda value: isinstance(value, (list, tuple)) and all(string.accepts(name) for name in value)
 )
 _BUCKETS = Rule(
     "a mapping such as {method: ED, bucket: 10} or {method: LD}",
@@ -189,10 +168,7 @@ _BUCKETS = Rule(
     ),
 )
 _CLIP = sub_keys(
-    {
-        "max_norm": more_than(0),
-        "norm_type": any_of(more_than(0), one_of(math.inf, "inf")),
-    },
+    {"max_norm": more_than(0), "norm_type": any_of(more_than(0), one_of(math.inf, "inf"))},
     "{max_norm: 5, norm_type: 2}",
     required=("max_norm",),
 )
@@ -229,8 +205,7 @@ _COMMON = {
     "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
     "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
     "seed": Rule(
-        "an integer of at least 0 and below 2**32",
-        lambda value: at_least(0).accepts(value) and value < 2**32,
+        "an integer of at least 0 and below 2**32", lambda value: at_least(0).accepts(value) and value < 2**32
     ),
     "worker": at_least(0),
     "gpu_id": any_of(at_least(0), string),
@@ -242,12 +217,7 @@ _COMMON = {
     "entity_kg_num_interval": _FILTER,
     "relation_kg_num_interval": _FILTER,
     "additional_feat_suffix": optional(any_of(string, list_of(string))),
-    "checkpoint": optional(
-        Rule(
-            "the path of a checkpoint",
-            lambda value: string.accepts(value) and value != "",
-        )
-    ),
+    "checkpoint": optional(Rule("the path of a checkpoint", lambda value: string.accepts(value) and value != "")),
     "clip_grad_norm": _CLIP,
     "category_field": _COLUMN,
     "title_field": _COLUMN,

@@ -77,19 +77,13 @@ NEEDS = {
     "LightGBM": Needs(package="lightgbm"),
     "MCCLK": Needs(package="torch_scatter"),
     "NAIS": Needs(pretrained=("pretrain_path",), rules={"algorithm": one_of("prod", "concat")}),
-    "NCL": Needs(
-        at_most={"num_clusters": ("users", "items")},
-        rules={"num_clusters": at_least(1)},
-    ),
+    "NCL": Needs(at_most={"num_clusters": ("users", "items")}, rules={"num_clusters": at_least(1)}),
     "NNCF": Needs(
         package="community",
         package_if={"neigh_info_method": ("louvain",)},
         rules={"neigh_info_method": one_of("random", "knn", "louvain")},
     ),
-    "NeuMF": Needs(
-        pretrained=("mf_pretrain_path", "mlp_pretrain_path"),
-        pretrained_if={"use_pretrain": (True,)},
-    ),
+    "NeuMF": Needs(pretrained=("mf_pretrain_path", "mlp_pretrain_path"), pretrained_if={"use_pretrain": (True,)}),
     "RaCT": Needs(
         pretrained=("pre_model_path",),
         pretrained_if={"train_stage": _STAGES[1:]},
@@ -113,18 +107,7 @@ NEEDS = {
 DISTRIBUTIONS = {"community": "python-louvain", "torch_scatter": "torch-scatter"}
 """Packages whose name for pip is not their import name."""
 
-READ_LABELS = (
-    "ConvNCF",
-    "DIEN",
-    "DIN",
-    "DMF",
-    "FISM",
-    "MKR",
-    "NAIS",
-    "NNCF",
-    "NeuMF",
-    "RippleNet",
-)
+READ_LABELS = ("ConvNCF", "DIEN", "DIN", "DMF", "FISM", "MKR", "NAIS", "NNCF", "NeuMF", "RippleNet")
 """Models beside the context-aware ones that read labels in training."""
 
 _NO_NEGATIVES = ("MacridVAE", "MultiDAE", "MultiVAE", "RaCT", "RecVAE")
@@ -221,8 +204,4 @@ def _check_files(config, needs: Needs) -> None:
             )
 
 
-_EXAMPLES = {
-    "item": "[item_id, class]",
-    "kg": "[head_id, relation_id, tail_id]",
-    "link": "[item_id, entity_id]",
-}
+_EXAMPLES = {"item": "[item_id, class]", "kg": "[head_id, relation_id, tail_id]", "link": "[item_id, entity_id]"}

@@ -1,4 +1,4 @@
-"""Is there a negative to draw for everyone? RecBole draws again until it has one, and never ends where there is none."""
+"""Is there a negative to draw? RecBole draws again until it has one, and never ends where there is none."""
 
 from __future__ import annotations
 
@@ -81,13 +81,7 @@ def _keys_of_used(dataset, datasets) -> list[np.ndarray]:
     ]
 
 
-def _check_users(
-    dataset,
-    used: np.ndarray,
-    candidates: np.ndarray,
-    users: np.ndarray | None,
-    drawn: dict,
-) -> None:
+def _check_users(dataset, used: np.ndarray, candidates: np.ndarray, users: np.ndarray | None, drawn: dict) -> None:
     """Raise DataError if one of ``users`` (all, if None) has had every candidate."""
     used = np.unique(used)
     user, item = np.divmod(used, dataset.item_num)

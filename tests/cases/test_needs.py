@@ -45,32 +45,16 @@ def priced(tmp_path):
 
 
 PRICES = {
-    "load_col": {
-        "inter": ["user_id", "item_id", "timestamp"],
-        "item": ["item_id", "price", "class"],
-    },
+    "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "price", "class"]},
     "MAX_ITEM_LIST_LENGTH": 10,
 }
 
 
 @pytest.mark.parametrize("model", ["SASRecF", "GRU4RecF", "FDSA"])
 def test_case_12_a_column_of_numbers_needs_numerical_features(model, priced):
-    refusal(
-        model,
-        priced,
-        "selected_features has 'price'",
-        "numerical_features",
-        selected_features=["price"],
-        **PRICES,
-    )
+    refusal(model, priced, "selected_features has 'price'", "numerical_features", selected_features=["price"], **PRICES)
     for features in (["price"], ["class", "price"]):
-        run(
-            model,
-            priced,
-            selected_features=features,
-            numerical_features=["price"],
-            **PRICES,
-        )
+        run(model, priced, selected_features=features, numerical_features=["price"], **PRICES)
 
 
 @pytest.mark.parametrize("model", ["GRU4RecF", "SASRecF", "FDSA", "S3Rec"])
@@ -108,15 +92,7 @@ def test_case_16_a_missing_package_is_named_before_data_are_read(tmp_path):
 
 def test_case_16_every_package_that_recbole_does_not_install_is_known():
     """Imports in the source of RecBole's models, but for those that its own setup installs or compat.py replaces."""
-    installed = {
-        *sys.stdlib_module_names,
-        "recbole",
-        "numpy",
-        "scipy",
-        "torch",
-        "sklearn",
-        "pandas",
-    }
+    installed = {*sys.stdlib_module_names, "recbole", "numpy", "scipy", "torch", "sklearn", "pandas"}
     replaced = {"faiss", "kmeans_pytorch"}
     companions = {"networkx": "community"}  # a requirement of python-louvain
     found = {}
@@ -146,21 +122,13 @@ def test_case_32_more_clusters_than_users_or_items_are_refused(has_faiss, data_p
         ("KGCN", {}, ["d.kg", "does not exist"]),
         ("GRU4RecKG", {}, ["d.kg", "does not exist"]),
         ("S3Rec", {"train_stage": "finetun"}, ["train_stage is 'finetun'", "finetune"]),
-        (
-            "RaCT",
-            {"train_stage": "finetune"},
-            ["pre_model_path is ''", "train_stage 'finetune'"],
-        ),
+        ("RaCT", {"train_stage": "finetune"}, ["pre_model_path is ''", "train_stage 'finetune'"]),
         ("ConvNCF", {"train_method": "after_pretrain"}, ["pre_model_path is ''"]),
         ("NeuMF", {"use_pretrain": True}, ["mf_pretrain_path is None"]),
         ("NAIS", {"pretrain_path": "nowhere.pth"}, ["pretrain_path is 'nowhere.pth'"]),
         ("KD_DAGFM", {"phase": "distillation"}, ["warm_up is ''"]),
         ("NNCF", {"neigh_info_method": "louvain"}, ["python-louvain"]),
-        (
-            "BPR",
-            {"train_neg_sample_args": None},
-            ["train_neg_sample_args", "BPR needs"],
-        ),
+        ("BPR", {"train_neg_sample_args": None}, ["train_neg_sample_args", "BPR needs"]),
         ("BPR", {"transform": "crop_itemseq"}, ["transform is 'crop_itemseq'"]),
         ("GRU4RecCPR", {}, ["reranker_CAN_NUM is 100", "40 items"]),
         ("DGCF", {}, ["train_batch_size is 2048", "40 items"]),
@@ -179,10 +147,6 @@ def test_other_needs_are_named(model, settings, parts, data_path):
 def test_every_model_trains_on_interactions_alone_or_says_what_it_needs(model, data_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     try:
-        run(model, data_path, MAX_ITEM_LIST_LENGTH=5) if model in (
-            "Caser",
-            "DIN",
-            "DIEN",
-        ) else run(model, data_path)
+        run(model, data_path, MAX_ITEM_LIST_LENGTH=5) if model in ("Caser", "DIN", "DIEN") else run(model, data_path)
     except RecBoleSigmaError as error:
         assert "expected" in str(error) or "needs" in str(error)

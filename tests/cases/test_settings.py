@@ -35,11 +35,7 @@ def rated(tmp_path_factory):
 
 
 def loaders(model, data_path, **settings):
-    config = Config(
-        model,
-        "d",
-        config_dict={"data_path": str(data_path), "state": "ERROR", **settings},
-    )
+    config = Config(model, "d", config_dict={"data_path": str(data_path), "state": "ERROR", **settings})
     return create_loaders(config, create_dataset(config))
 
 
@@ -64,12 +60,7 @@ def refusal(function, *arguments, parts, **settings):
     ids=str,
 )
 def test_case_05_a_user_without_a_negative_is_named(model, settings, with_everything):
-    parts = [
-        "user 'everything'",
-        "every item (40)",
-        "user_inter_num_interval",
-        "[0,39]",
-    ]
+    parts = ["user 'everything'", "every item (40)", "user_inter_num_interval", "[0,39]"]
     if "eval_args" in settings:
         parts.append("mode: full")
     refusal(loaders, model, with_everything, parts=parts, **settings)
@@ -77,38 +68,19 @@ def test_case_05_a_user_without_a_negative_is_named(model, settings, with_everyt
 
 def test_case_05_users_who_are_not_sampled_are_no_reason(with_everything):
     loaders("SASRecAP", with_everything)
-    loaders(
-        "SASRecAP",
-        with_everything,
-        eval_args={"mode": {"valid": "uni20", "test": "full"}},
-    )  # one item is left
+    loaders("SASRecAP", with_everything, eval_args={"mode": {"valid": "uni20", "test": "full"}})  # one item is left
     loaders("SASRecAP", with_everything, eval_args={"mode": "uni20"}, remove_seen=False)
-    loaders(
-        "SASRecAP",
-        with_everything,
-        eval_args={"mode": "uni20"},
-        user_inter_num_interval="[0,39]",
-    )
+    loaders("SASRecAP", with_everything, eval_args={"mode": "uni20"}, user_inter_num_interval="[0,39]")
     loaders("BPR", with_everything, user_inter_num_interval="[0,39]")
 
 
 def test_case_05_popularity_draws_only_items_of_rows(tmp_path):
     """An item that is nobody's second or later one is never drawn by popularity: it is no row of a sequential model."""
     rows = [(f"u{user}", item, time) for user in range(3) for time, item in enumerate(["first", "a", "b", "c"])]
-    write_atomic(
-        tmp_path,
-        rows + [("v", "other", 0), ("v", "a", 1), ("v", "b", 2), ("v", "c", 3)],
-    )
+    write_atomic(tmp_path, rows + [("v", "other", 0), ("v", "a", 1), ("v", "b", 2), ("v", "c", 3)])
     settings = {"topk": 2, "valid_metric": "Recall@2"}
     loaders("SASRecAP", tmp_path, eval_args={"mode": "uni2"}, **settings)
-    refusal(
-        loaders,
-        "SASRecAP",
-        tmp_path,
-        parts=["every item (3)"],
-        eval_args={"mode": "pop2"},
-        **settings,
-    )
+    refusal(loaders, "SASRecAP", tmp_path, parts=["every item (3)"], eval_args={"mode": "pop2"}, **settings)
 
 
 def test_case_05_an_item_of_every_user_is_named_for_line(tmp_path):
@@ -131,20 +103,11 @@ def test_case_05_a_head_with_every_tail_is_named(tmp_path):
     header = ("head_id:token", "relation_id:token", "tail_id:token")
     triples = [("e0", "r", name) for name in entities[1:]] + [("e1", "r", "e2")]
     write_atomic(tmp_path, triples, header, suffix="kg")
-    load = {
-        "inter": ["user_id", "item_id", "timestamp"],
-        "kg": [*map(lambda name: name.split(":")[0], header)],
-    }
+    load = {"inter": ["user_id", "item_id", "timestamp"], "kg": [name.split(":")[0] for name in header]}
     load["link"] = ["item_id", "entity_id"]
     loaders("CKE", tmp_path, load_col=load)
     write_atomic(tmp_path, [*triples, ("e0", "r", "e0")], header, suffix="kg")
-    refusal(
-        loaders,
-        "CKE",
-        tmp_path,
-        parts=["head 'e0'", "every entity (40)"],
-        load_col=load,
-    )
+    refusal(loaders, "CKE", tmp_path, parts=["head 'e0'", "every entity (40)"], load_col=load)
 
 
 def test_case_06_labels_are_counted_as_given(rated):
@@ -160,41 +123,19 @@ def test_case_06_labels_are_counted_as_given(rated):
             **settings,
         )
     for model in ("BPR", "SASRecAP"):
-        refusal(
-            loaders,
-            model,
-            rated,
-            parts=["'full'", "the label 0", "val_interval"],
-            **settings,
-        )
+        refusal(loaders, model, rated, parts=["'full'", "the label 0", "val_interval"], **settings)
     refusal(
-        loaders,
-        "DeepFM",
-        rated,
-        parts=["train_neg_sample_args", "the label 0"],
-        train_neg_sample_args={},
-        **settings,
+        loaders, "DeepFM", rated, parts=["train_neg_sample_args", "the label 0"], train_neg_sample_args={}, **settings
     )
     refusal(
-        loaders,
-        "DeepFM",
-        rated,
-        parts=["'rating' (LABEL_FIELD)", "expected 0 and 1"],
-        LABEL_FIELD="rating",
-        **LOAD,
+        loaders, "DeepFM", rated, parts=["'rating' (LABEL_FIELD)", "expected 0 and 1"], LABEL_FIELD="rating", **LOAD
     )
     rating = {(user, item): rating for user, item, _, rating in _rows(rated)}
     _, _, test = loaders("DeepFM", rated, **settings)
     data = test.dataset
     for user, item, label in zip(*(data.inter_feat[name].tolist() for name in ("user_id", "item_id", "label"))):
         assert label == (rating[data.id2token("user_id", user), data.id2token("item_id", item)] >= 4)
-    loaders(
-        "BPR",
-        rated,
-        val_interval={"rating": "[4,inf)"},
-        threshold={"rating": 4},
-        **LOAD,
-    )
+    loaders("BPR", rated, val_interval={"rating": "[4,inf)"}, threshold={"rating": 4}, **LOAD)
 
 
 def _rows(folder):
@@ -205,58 +146,25 @@ def _rows(folder):
 @pytest.mark.parametrize(
     "settings, parts",
     [
-        (
-            {"train_neg_sample_args": {"uniform": 2}},
-            ["has 'uniform'", "distribution", "sample_num"],
-        ),
-        (
-            {"train_neg_sample_args": {"sample_nun": 2}},
-            ["has 'sample_nun'", "did you mean sample_num"],
-        ),
-        (
-            {"train_neg_sample_args": {"sample_num": 0}},
-            ["sample_num in train_neg_sample_args is 0", "at least 1"],
-        ),
-        (
-            {"train_neg_sample_args": {"distribution": "normal"}},
-            ["is 'normal'", "uniform, popularity"],
-        ),
+        ({"train_neg_sample_args": {"uniform": 2}}, ["has 'uniform'", "distribution", "sample_num"]),
+        ({"train_neg_sample_args": {"sample_nun": 2}}, ["has 'sample_nun'", "did you mean sample_num"]),
+        ({"train_neg_sample_args": {"sample_num": 0}}, ["sample_num in train_neg_sample_args is 0", "at least 1"]),
+        ({"train_neg_sample_args": {"distribution": "normal"}}, ["is 'normal'", "uniform, popularity"]),
         ({"train_neg_sample_args": {"alpha": "1"}}, ["alpha in train_neg_sample_args"]),
         ({"train_neg_sample_args": {"dynamic": True}}, ["candidate_num is 0"]),
-        (
-            {"training_neg_sample_num": 2},
-            ["training_neg_sample_num", "train_neg_sample_args"],
-        ),
-        (
-            {"valid_neg_sample_args": {"sample_num": 2}},
-            ["valid_neg_sample_args", "mode in eval_args"],
-        ),
-        (
-            {"eval_args": {"modes": "full"}},
-            ["eval_args has modes", "did you mean mode"],
-        ),
-        (
-            {"clip_grad_norm": {"max_nrm": 5}},
-            ["has 'max_nrm'", "did you mean max_norm"],
-        ),
-        (
-            {"clip_grad_norm": {"max_norm": "much"}},
-            ["max_norm in clip_grad_norm is 'much'"],
-        ),
+        ({"training_neg_sample_num": 2}, ["training_neg_sample_num", "train_neg_sample_args"]),
+        ({"valid_neg_sample_args": {"sample_num": 2}}, ["valid_neg_sample_args", "mode in eval_args"]),
+        ({"eval_args": {"modes": "full"}}, ["eval_args has modes", "did you mean mode"]),
+        ({"clip_grad_norm": {"max_nrm": 5}}, ["has 'max_nrm'", "did you mean max_norm"]),
+        ({"clip_grad_norm": {"max_norm": "much"}}, ["max_norm in clip_grad_norm is 'much'"]),
         ({"clip_grad_norm": {"norm_type": 2}}, ["clip_grad_norm is", "max_norm"]),
         ({"threshold": {"rating": 4, "timestamp": 2}}, ["threshold is", "one column"]),
         ({"threshold": {"ratng": 4}}, ["ratng"]),
         ({"numerical_features": ["pric"]}, ["numerical_features has 'pric'"]),
         ({"normalize_field": ["pric"]}, ["pric"]),
         ({"discretization": {"pric": {"method": "LD"}}}, ["pric"]),
-        (
-            {"threshold": {"user_id": 4}},
-            ["threshold has 'user_id'", "column of tokens"],
-        ),
-        (
-            {"discretization": {"timestamp": {"method": "LD"}}},
-            ["discretization has 'timestamp'", "numerical_features"],
-        ),
+        ({"threshold": {"user_id": 4}}, ["threshold has 'user_id'", "column of tokens"]),
+        ({"discretization": {"timestamp": {"method": "LD"}}}, ["discretization has 'timestamp'", "numerical_features"]),
         ({"preload_weight": {"pric": "vector"}}, ["preload_weight has 'pric'"]),
     ],
     ids=str,
@@ -276,10 +184,7 @@ def test_case_11_as_many_negatives_are_drawn_as_asked_for(data_path):
     for user, item, _ in base():
         had.setdefault(user, set()).add(item)
     training = {}
-    for user, item in zip(
-        train.dataset.inter_feat["user_id"].tolist(),
-        train.dataset.inter_feat["item_id"].tolist(),
-    ):
+    for user, item in zip(train.dataset.inter_feat["user_id"].tolist(), train.dataset.inter_feat["item_id"].tolist()):
         training.setdefault(user, set()).add(item)
     for user, item in zip(first["user_id"].tolist(), first["neg_item_id"].tolist()):
         assert item not in training[user]
@@ -287,11 +192,6 @@ def test_case_11_as_many_negatives_are_drawn_as_asked_for(data_path):
 
 def test_case_05_ends_in_the_pipeline(with_everything, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {
-        "data_path": str(with_everything),
-        "eval_args": {"mode": "uni20"},
-        "epochs": 1,
-        "state": "ERROR",
-    }
+    settings = {"data_path": str(with_everything), "eval_args": {"mode": "uni20"}, "epochs": 1, "state": "ERROR"}
     with pytest.raises(RecBoleSigmaError, match="user 'everything'"):
         run_recbole_sigma("SASRecAP", "d", config_dict=settings)
