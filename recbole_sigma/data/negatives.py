@@ -40,12 +40,12 @@ def check_negatives(config, dataset, datasets) -> None:
     keys = _keys_of_used(dataset, datasets)
     if not config["repeatable"]:  # RecBole checks this for every user and mode
         _check_users(dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn)
-    if config["remove_seen"]:
-        for number, phase in ((1, "valid"), (2, "test")):
-            if phase in drawn:
-                users = np.unique(np.asarray(datasets[number].inter_feat[dataset.uid_field]))
-                used = np.concatenate(keys[: number + 1])
-                _check_users(dataset, used, items[drawn[phase]], users, drawn)
+    leaves_out_used = {"train": not config["repeatable"], "valid": config["remove_seen"], "test": config["remove_seen"]}
+    for number, phase in enumerate(_PHASES):
+        if phase in drawn and leaves_out_used[phase]:
+            users = np.unique(np.asarray(datasets[number].inter_feat[dataset.uid_field]))
+            used = np.concatenate(keys[: number + 1])
+            _check_users(dataset, used, items[drawn[phase]], users, drawn)
     if _masks_items(config) and config["MAX_ITEM_LIST_LENGTH"] >= dataset.item_num - 1:
         _check_users(dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn)
     if config["model"] == "LINE":
@@ -60,7 +60,7 @@ def _candidates(distribution: str, dataset, datasets) -> np.ndarray:
     """Ids of the items that a distribution draws."""
     if distribution == "uniform":
         return np.arange(1, dataset.item_num)
-    return np.unique(np.concatenate([np.asarray(part.inter_feat[dataset.iid_field]) for part in datasets]))
+    return np.array(sorted(datasets[0].item_counter))
 
 
 def _keys_of_used(dataset, datasets) -> list[np.ndarray]:
@@ -91,9 +91,15 @@ def _check_users(dataset, used: np.ndarray, candidates: np.ndarray, users: np.nd
     full = full.nonzero()[0] if users is None else users[full[users]]
     if len(full):
         name = str(dataset.id2token(dataset.uid_field, full[0]))
-        others = f" and {len(full) - 1} other users have" if len(full) > 1 else " has"
+        who = f"user {name!r} has" if len(full) == 1 else f"user {name!r} and {len(full) - 1:,} more have"
+        if len(candidates) < dataset.item_num - 1:
+            raise DataError(
+                f"no negative can be drawn by popularity: {who} had every item of the training data "
+                f"({len(candidates)}); expected negatives that are drawn from all items: uniN in eval_args, or "
+                "distribution: uniform"
+            )
         raise DataError(
-            f"no negative can be drawn: user {name!r}{others} had every item ({len(candidates)}); expected "
+            f"no negative can be drawn: {who} had every item ({len(candidates)}); expected "
             f'user_inter_num_interval, as in "[0,{len(candidates) - 1}]", which leaves such users out'
             + (", or mode: full in eval_args, which ranks the catalog" if drawn.keys() - {"train"} else "")
         )

@@ -74,13 +74,18 @@ def test_case_05_users_who_are_not_sampled_are_no_reason(with_everything):
     loaders("BPR", with_everything, user_inter_num_interval="[0,39]")
 
 
-def test_case_05_popularity_draws_only_items_of_rows(tmp_path):
-    """An item that is nobody's second or later one is never drawn by popularity: it is no row of a sequential model."""
-    rows = [(f"u{user}", item, time) for user in range(3) for time, item in enumerate(["first", "a", "b", "c"])]
-    write_atomic(tmp_path, rows + [("v", "other", 0), ("v", "a", 1), ("v", "b", 2), ("v", "c", 3)])
+def test_case_05_popularity_draws_only_items_of_the_training_data(tmp_path):
+    """Everybody begins with ``first`` and ``a``; all other items are held out, and popularity never draws them."""
+    ends = ["bc", "bc", "de"]
+    rows = [(f"u{user}", item, time) for user, end in enumerate(ends) for time, item in enumerate(["first", "a", *end])]
+    write_atomic(tmp_path, rows)
     settings = {"topk": 2, "valid_metric": "Recall@2"}
+    parts = ["user 'u0' and 2 more have", "training data (2)", "uniN"]
     loaders("SASRecAP", tmp_path, eval_args={"mode": "uni2"}, **settings)
-    refusal(loaders, "SASRecAP", tmp_path, parts=["every item (3)"], eval_args={"mode": "pop2"}, **settings)
+    refusal(loaders, "SASRecAP", tmp_path, parts=parts, eval_args={"mode": "pop2"}, **settings)
+    by_popularity = {"train_neg_sample_args": {"distribution": "popularity"}}
+    refusal(loaders, "BPR", tmp_path, parts=parts, **by_popularity, **settings)
+    loaders("BPR", tmp_path, **settings)
 
 
 def test_case_05_an_item_of_every_user_is_named_for_line(tmp_path):
