@@ -405,9 +405,7 @@ def test_random_state_of_the_search_has_integers():
     drawn = module.np.random.RandomState(7).integers(5, size=100)
     assert np.array_equal(drawn, np.random.RandomState(7).randint(5, size=100))
     assert module.np.random.RandomState(7).uniform() == np.random.RandomState(7).uniform()
-    assert module.np.str in (str, np.str_) and not hasattr(
-        np.random.RandomState, "integers"
-    )  # RecBole's Config sets it
+    assert module.np.str in (str, np.str_) and not hasattr(np.random.RandomState, "integers")
 
 
 def test_mixed_precision_does_not_warn():
