@@ -37,7 +37,7 @@ class Listed:
 
 @dataclass
 class Run:
-    """The result of ``run_recbole_sigma``, its parts, and the evaluated lists of the last validation and the test."""
+    """The result of ``run_recbole_sigma``, its parts, and the evaluated lists of validation and test."""
 
     result: dict
     parts: quick_start.RunParts
@@ -103,7 +103,7 @@ def _watch(parts, lists: dict) -> None:
     def watched_evaluate(data, *words, **settings):
         current.clear()
         result = evaluate(data, *words, **settings)
-        lists["test" if data is parts.test_data else "valid"] = list(current)
+        lists.setdefault("test" if data is parts.test_data else "valid", list(current))  # later ones are other rules
         return result
 
     def watched_collect(ranked, interaction, positive_row, positive_item):

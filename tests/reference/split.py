@@ -78,7 +78,8 @@ def by_ratio(rows: list[Row], ratios: list[float], each_user: bool, sequential: 
     """The earliest rows are for training, later ones for validation, and the latest for the test.
 
     They are cut for each user, or all together at one moment. A model of sequences predicts all interactions but the
-    first of each user, and these are what is cut. The first ones are for training, if they are earlier than the moment.
+    first of each user, and these are what is cut. The first ones are for training, if they are
+    not later than that moment.
     """
     ordered = in_time_order(rows)
     positions = {user: [at for at, row in enumerate(ordered) if row.user == user] for user in by_user(ordered)}
@@ -93,5 +94,5 @@ def by_ratio(rows: list[Row], ratios: list[float], each_user: bool, sequential: 
     targets = [at for at in parts[0] if at not in first]
     train = set(parts[0])
     if sequential:
-        train |= {at for at in first if each_user or at < max(train, default=0)}
+        train |= {at for at in first if each_user or (train and ordered[at].time <= ordered[max(train)].time)}
     return Split(*([ordered[at] for at in sorted(part)] for part in (train, *parts[1:], targets)))
