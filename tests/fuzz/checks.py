@@ -21,8 +21,7 @@ def check(case: Case) -> None:
     """Raise AssertionError if a number of the package is not that of the reference."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        files.write(case, folder)
-        rows = _rows_left(case)
+        rows = _rows_left(case, files.write(case, folder))
         parts = None if not rows else _split(case, rows)
         try:
             run = running.run(case, folder)
@@ -35,16 +34,22 @@ def check(case: Case) -> None:
         for phase in ("valid", "test"):
             questions = _questions(case, rows, parts, phase)
             _check_evaluation(run, case, phase, questions, counts)
+            _check_said(run.result["validated" if phase == "valid" else "tested"], rows, questions)
+        assert {name: run.result["data"][name] for name in ("users", "items", "interactions")} == {
+            "users": len({row.user for row in rows}),
+            "items": len({row.item for row in rows}),
+            "interactions": len(rows),
+        }
         if case.model == "Pop":
             _check_counts_of_pop(run, counts)
         if case.is_sequential and run.parts.test_data is not None:
             _check_recommend(run, case, rows, parts, folder)
 
 
-def _rows_left(case: Case) -> list[Row]:
+def _rows_left(case: Case, rows: list[Row]) -> list[Row]:
     own = case.filters
     return filters.filtered(
-        case.rows,
+        rows,
         own.get("rm_dup_inter"),
         own.get("val_interval", {}).get("rating"),
         own.get("user_inter_num_interval"),
@@ -165,6 +170,22 @@ def _check_evaluation(run: running.Run, case: Case, phase: str, questions, popul
         if not abs(result[name] - value) <= 1e-9 * max(1, abs(value))
     }
     assert not wrong, f"metrics of {phase} (found, expected): {wrong}; lists {rankings}, right {right}, {popularity}"
+
+
+def _check_said(said: dict, rows, questions) -> None:
+    """Numbers of users, lists, right items, repeats among them, and users left out."""
+    users = {question.user for question in questions}
+    repeats = [item for question in questions for item in question.right if item in question.history]
+    expected = {
+        "users": len(users),
+        "rows": len(questions),
+        "targets": sum(len(question.right) for question in questions),
+        "repeats": len(repeats),
+    }
+    found = {name: said[name] for name in expected}
+    assert found == expected, f"said {found}; expected {expected}"
+    left_out = len({row.user for row in rows} - users)
+    assert sum(said["left_out"].values()) == left_out, f"said {said['left_out']}; expected {left_out} users left out"
 
 
 def _check_counts_of_pop(run: running.Run, popularity) -> None:

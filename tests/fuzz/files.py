@@ -10,28 +10,32 @@ from pathlib import Path
 
 from recbole_sigma.cli import main
 from tests.fuzz.made_up import Case, date_of
+from tests.reference import filters
 from tests.reference.tables import Row, atomic_rows, seconds
 
 NAME = "made"
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\trating:float\n"
 
 
-def write(case: Case, folder: Path) -> Path:
-    """Write the atomic files of a case into ``folder/dataset`` and return the ``.inter`` file."""
+def write(case: Case, folder: Path) -> list[Row]:
+    """Write the ``.inter`` file of a case into ``folder/dataset``, and return its rows."""
     inter = folder / "dataset" / NAME / f"{NAME}.inter"
     if case.source == "atomic":
         inter.parent.mkdir(parents=True)
         write_atomic(case.rows, inter)
-        return inter
+        return case.rows
     table = folder / f"{NAME}.{case.source}"
     times = _times(case)
     (_write_csv if case.source == "csv" else _write_parquet)(case, times, table)
-    printed = prepare(table, folder / "dataset")
+    printed = prepare(table, folder / "dataset", case.drop)
+    rows = [row._replace(time=seconds(time)) for row, time in zip(case.rows, times)]
+    different = filters.without_copies(rows)
+    kept = {"": rows, "duplicates": different, "repeats": filters.without_duplicates(rows, "first")}[case.drop]
+    kept = [row._replace(line=line) for line, row in enumerate(kept)]
     written = atomic_rows(inter.read_text(encoding="utf-8"))
-    expected = [row._replace(time=seconds(time)) for row, time in zip(case.rows, times)]
-    assert written == expected, "prepare wrote other rows than those of the table"
-    _check_counts(printed, case.rows)
-    return inter
+    assert written == kept, f"prepare wrote {written}; expected {kept}"
+    _check_counts(printed, kept, len(rows) - len(different))
+    return kept
 
 
 def write_atomic(rows: list[Row], path: Path) -> None:
@@ -39,23 +43,26 @@ def write_atomic(rows: list[Row], path: Path) -> None:
     path.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
 
 
-def prepare(table: Path, output: Path) -> str:
+def prepare(table: Path, output: Path, drop: str) -> str:
     """What ``recbole-sigma prepare`` prints."""
     words = ["--user=user", "--item=item", "--time=time", "--rating=rating", f"--output={output}", f"--name={NAME}"]
+    words += [f"--drop-{drop}"] * bool(drop)
     with redirect_stdout(io.StringIO()) as printed:
         code = main(["prepare", str(table), *words])
     assert code == 0, f"prepare ends with {code}: {printed.getvalue()}"
     return printed.getvalue()
 
 
-def _check_counts(printed: str, rows: list[Row]) -> None:
-    counts = {word: int(number.replace(",", "")) for number, word in re.findall(r"([\d,]+) (users|items|interactions)", printed)}
+def _check_counts(printed: str, kept: list[Row], copies: int) -> None:
+    numbers = re.findall(r"([\d,]+) (users?|items?|interactions?|rows? (?:is an exact copy|are exact copies))", printed)
+    counts = {word.split()[0].rstrip("s"): int(number.replace(",", "")) for number, word in numbers}
     expected = {
-        "users": len({row.user for row in rows}),
-        "items": len({row.item for row in rows}),
-        "interactions": len(rows),
+        "user": len({row.user for row in kept}),
+        "item": len({row.item for row in kept}),
+        "interaction": len(kept),
+        **({"row": copies} if copies else {}),
     }
-    assert counts == expected, f"prepare prints {printed}"
+    assert counts == expected, f"prepare prints {printed}; expected {expected}"
 
 
 def _times(case: Case) -> list[str]:

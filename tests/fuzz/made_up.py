@@ -29,7 +29,10 @@ WHOLE = ("int", "float")
 
 @dataclass(frozen=True)
 class Case:
-    """A data set and the settings of a run; ``types`` has those of its columns in Parquet."""
+    """A data set and the settings of a run.
+
+    ``types`` are those of its columns in Parquet, and ``drop`` is what ``prepare`` leaves out: duplicates or repeats.
+    """
 
     seed: int
     rows: list[Row]
@@ -42,6 +45,7 @@ class Case:
     types: dict = field(default_factory=dict)
     times_as_dates: bool = False
     topk: int = 5
+    drop: str = ""
 
     @property
     def is_sequential(self) -> bool:
@@ -90,6 +94,7 @@ def make(seed: int) -> Case:
         {column: _type(draw, kind) for column, kind in zip(("user", "item"), kinds)},
         dates,
         draw.randint(1, 6),
+        draw.choice(["", "", "", "duplicates", "repeats"]) if source != "atomic" else "",
     )
 
 
@@ -167,6 +172,7 @@ def described(case: Case) -> str:
     return (
         f"repeat it with: python -m tests.fuzz {case.seed}\n"
         f"seed {case.seed}: {case.model} on {len(case.rows)} rows of {len(users)} users from {case.source} {case.types}, "
+        f"drop {case.drop or 'nothing'}, "
         f"split {case.split} group_by {case.group_by}, remove_seen {case.remove_seen}, topk {case.topk}, "
         f"{case.filters or 'no filters'}"
     )

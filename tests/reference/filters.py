@@ -21,6 +21,14 @@ def without_duplicates(rows: list[Row], keep: str) -> list[Row]:
     return [rows[number] for number in sorted(kept.values())]
 
 
+def without_copies(rows: list[Row]) -> list[Row]:
+    """Rows that equal no earlier row in user, item, time and rating."""
+    kept: dict[tuple, Row] = {}
+    for row in rows:
+        kept.setdefault(row[1:], row)
+    return list(kept.values())
+
+
 def is_within(value: float, intervals: str) -> bool:
     """Whether a number is in one of the intervals, such as ``[2,5);[9,inf)``: square brackets include the end."""
     for interval in intervals.split(";"):
