@@ -28,7 +28,9 @@ def check(case: Case) -> None:
         except RecBoleSigmaError as error:
             assert _may_fail(case, rows, parts), f"{type(error).__name__}: {error}"
             return
-        assert parts is not None and not _must_fail(case, rows, parts), "this cannot be trained on, and there was no error"
+        assert parts is not None and not _must_fail(case, rows, parts), (
+            "this cannot be trained on, and there was no error"
+        )
         _check_split(run, case, rows, parts)
         counts = _popularity(rows, parts)
         for phase in ("valid", "test"):
@@ -75,9 +77,7 @@ def _may_fail(case: Case, rows, parts) -> bool:
     if _must_fail(case, rows, parts):
         return True
     catalog = {row.item for row in rows}
-    return case.model == "BPR" and any(
-        {row.item for row in own} == catalog for own in split.by_user(rows).values()
-    )
+    return case.model == "BPR" and any({row.item for row in own} == catalog for own in split.by_user(rows).values())
 
 
 def _popularity(rows: list[Row], parts: split.Split) -> dict[str, int]:
@@ -107,10 +107,15 @@ def _check_split(run: running.Run, case: Case, rows, parts: split.Split) -> None
     expected = {"train": parts.targets if case.is_sequential else parts.train, "valid": parts.valid, "test": parts.test}
     loaders = {"train": run.parts.train_data, "valid": run.parts.valid_data, "test": run.parts.test_data}
     for phase, loader in loaders.items():
-        found = Counter() if loader is None else Counter(
-            (run.user(user), run.token(item))
-            for user, item in zip(
-                loader.dataset.inter_feat[dataset.uid_field].tolist(), loader.dataset.inter_feat[dataset.iid_field].tolist()
+        found = (
+            Counter()
+            if loader is None
+            else Counter(
+                (run.user(user), run.token(item))
+                for user, item in zip(
+                    loader.dataset.inter_feat[dataset.uid_field].tolist(),
+                    loader.dataset.inter_feat[dataset.iid_field].tolist(),
+                )
             )
         )
         wanted = _pairs(expected[phase])
@@ -144,7 +149,6 @@ def _check_evaluation(run: running.Run, case: Case, phase: str, questions, popul
         assert not result, f"{phase} has no rows, and a result: {result}"
         return
     lists = run.lists[phase]
-    # by user and target: a pair may come twice, and then the histories differ only in removed items
     known = {}
     for question in questions:
         known.setdefault((question.user, *(question.right if case.is_sequential else [])), []).append(question)
@@ -156,7 +160,9 @@ def _check_evaluation(run: running.Run, case: Case, phase: str, questions, popul
         key = (listed.user, *([listed.target] if case.is_sequential else []))
         question = known[key].pop(0)
         items = [run.token(item) for item in listed.items if item]
-        assert listed.items[: len(items)] == [item for item in listed.items if item], f"an empty place before items: {key}"
+        assert listed.items[: len(items)] == [item for item in listed.items if item], (
+            f"an empty place before items: {key}"
+        )
         removed = question.history if case.remove_seen else ()
         problem = ranking.problem_of_list(items, scores, removed, case.topk, TOLERANCE)
         assert problem is None, f"{phase}, user {listed.user!r}, target {sorted(question.right)}: {problem}"

@@ -14,17 +14,19 @@ SOURCES = ["atomic", "csv", "parquet"]
 TOKENS = {
     "plain": lambda number: f"i{number}",
     "numbers": str,
-    "look like numbers": lambda number: ["7", "07", "7.0", "7e0", "+7", " 7", "7 ", "0x7", "1_0", "10"][number % 10]
-    + str(number // 10) * (number > 9),
+    "look like numbers": lambda number: (
+        ["7", "07", "7.0", "7e0", "+7", " 7", "7 ", "0x7", "1_0", "10"][number % 10] + str(number // 10) * (number > 9)
+    ),
     "long": lambda number: str(9_999_999_999_990_000 + number),
-    "unicode": lambda number: ["é", "e\u0301", "日本", "a b", "\u00a0", "🙂", "ß", "SS", "İ", "i"][number % 10]
-    + str(number // 10) * (number > 9),
+    "unicode": lambda number: (
+        ["é", "e\u0301", "日本", "a b", "\u00a0", "🙂", "ß", "SS", "İ", "i"][number % 10]
+        + str(number // 10) * (number > 9)
+    ),
     "words": lambda number: ["True", "inf", "-", "#", "0", "", "False", "-1", "\\", "'"][number % 10] + f"_{number}",
-    "quotes": lambda number: ['"', 'a"b', '"q"', "'", 'end"', '""', "a,b", "a;b", 'c"', '"d'][number % 10]
-    + str(number),
+    "quotes": lambda number: (
+        ['"', 'a"b', '"q"', "'", 'end"', '""', "a,b", "a;b", 'c"', '"d'][number % 10] + str(number)
+    ),
 }
-WHOLE = ("int", "float")
-"""Types of Parquet for tokens that are whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,9 @@ def _filters(draw) -> dict:
 
 def _type(draw, kind: str) -> str:
     texts = ["string", "large_string", "dictionary"]
-    return draw.choice([*texts, "int", *(["float"] if kind == "numbers" else [])] if kind in ("numbers", "long") else texts)
+    return draw.choice(
+        [*texts, "int", *(["float"] if kind == "numbers" else [])] if kind in ("numbers", "long") else texts
+    )
 
 
 def date_of(time: float, draw: random.Random) -> str:

@@ -36,7 +36,13 @@ def test_duplicates_leave_the_first_or_last_in_time_and_ties_are_in_the_order_of
 
 
 def test_intervals_include_ends_in_square_brackets():
-    assert [filters.is_within(number, "[2,4);(6,inf)") for number in (1, 2, 4, 6, 7)] == [False, True, False, False, True]
+    assert [filters.is_within(number, "[2,4);(6,inf)") for number in (1, 2, 4, 6, 7)] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_counts_are_filtered_until_all_fit():
@@ -82,7 +88,11 @@ def test_ratios_of_all_rows_or_of_each_user():
     each = split.by_ratio(rows, [0.4, 0.3, 0.3], each_user=True, sequential=False)
     assert (short(each.train), short(each.valid), short(each.test)) == ("ax bx", "ay by", "bz az")
     sequential = split.by_ratio(rows, [0.5, 0, 0.5], each_user=False, sequential=True)
-    assert (short(sequential.train), short(sequential.targets), short(sequential.test)) == ("ax ay bx by", "ay by", "bz az")
+    assert (short(sequential.train), short(sequential.targets), short(sequential.test)) == (
+        "ax ay bx by",
+        "ay by",
+        "bz az",
+    )
 
 
 def test_what_was_seen_before_is_counted_by_time_and_by_user():
