@@ -175,8 +175,8 @@ def described(case: Case) -> str:
     users = by_user(case.rows)
     return (
         f"repeat it with: python -m tests.fuzz {case.seed}\n"
-        f"seed {case.seed}: {case.model} on {len(case.rows)} rows of {len(users)} users from {case.source} {case.types}, "
-        f"drop {case.drop or 'nothing'}, "
+        f"seed {case.seed}: {case.model} on {len(case.rows)} rows of {len(users)} users "
+        f"from {case.source} {case.types}, drop {case.drop or 'nothing'}, "
         f"split {case.split} group_by {case.group_by}, remove_seen {case.remove_seen}, topk {case.topk}, "
         f"{case.filters or 'no filters'}"
     )
