@@ -1,0 +1,1 @@
+"""Random small data sets through the whole package, compared with ``tests.reference``."""
