@@ -498,7 +498,8 @@ def empty_places_of_counts(module):
         listed = _times_listed(item_matrix)
         times[: len(listed)] = listed
         rank = np.arange(1, num_items + 1)
-        return ((2 * rank - num_items - 1) * np.sort(times)).sum() / times.sum() / num_items
+        total = times.sum() or np.nan
+        return ((2 * rank - num_items - 1) * np.sort(times)).sum() / total / num_items
 
     module.ItemCoverage.get_coverage = get_coverage
     module.GiniIndex.get_gini = get_gini
@@ -532,7 +533,8 @@ def popularity_of_lists(module):
 
         @_around(metric, "topk_result")
         def topk_result(original, self, metric, value):
-            return original(self, metric, value[np.isfinite(value[:, 0])])
+            value = value[np.isfinite(value[:, 0])]
+            return original(self, metric, value if len(value) else np.full((1, value.shape[1]), np.nan))
 
 
 def _times_listed(item_matrix):
@@ -558,6 +560,35 @@ def popularity_of_samplers(module):
 
     module.Sampler._get_candidates_list = lambda self: repeated(self.datasets[0])
     module.RepeatableSampler._get_candidates_list = lambda self: repeated(self.dataset)
+
+
+_allows_every_item = ContextVar("allows every item", default=False)
+
+
+@contextmanager
+def allowing_users_with_every_item():
+    """Inside, samplers may be made for data where a user has had every item; ``users_with_every_item`` says why."""
+    before = _allows_every_item.set(True)
+    try:
+        yield
+    finally:
+        _allows_every_item.reset(before)
+
+
+@repair("sampler.sampler")
+def users_with_every_item(module):
+    """sampler/sampler.py:257: refuses data where a user has had every item, even if no negative is drawn for that user
+    in any phase. ``data.negatives`` refuses them where one is drawn."""
+
+    @_around(module.Sampler, "get_used_ids")
+    def get_used_ids(original, self):
+        if not _allows_every_item.get():
+            return original(self)
+        self.item_num += 1  # more than anyone has had; nothing else there reads it
+        try:
+            return original(self)
+        finally:
+            self.item_num -= 1
 
 
 @repair("data.utils")

@@ -166,12 +166,7 @@ class Config(RecBoleConfig):
                 given[key] = text
         final = dict(self.internal_config_dict)
         overlay(final, given)
-        if (
-            "train_neg_sample_args" not in given
-            and self.model_class.type == ModelType.SEQUENTIAL
-            and not hasattr(self.model_class, "input_type")
-            and final.get("loss_type") == "CE"
-        ):
+        if "train_neg_sample_args" not in given and self._needs_no_negatives(final):
             final["train_neg_sample_args"] = None
         if "load_col" not in given:
             names = {
@@ -185,6 +180,12 @@ class Config(RecBoleConfig):
                 for suffix, columns in final["load_col"].items()
             }
         return final
+
+    def _needs_no_negatives(self, settings: dict) -> bool:
+        """Models that are trained on targets and the whole catalog, and those that read the interactions once."""
+        if self.model_class.type == ModelType.SEQUENTIAL:
+            return not hasattr(self.model_class, "input_type") and settings.get("loss_type") == "CE"
+        return self.model_class.type == ModelType.TRADITIONAL
 
     def _keys_of_companions(self) -> set[str]:
         models = (model if isinstance(model, type) else find_model(model) for model in self._companions)

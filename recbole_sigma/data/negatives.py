@@ -38,8 +38,6 @@ def check_negatives(config, dataset, datasets) -> None:
                 "draw from; expected at least 2"
             )
     keys = _keys_of_used(dataset, datasets)
-    if not config["repeatable"]:  # RecBole checks this for every user and mode
-        _check_users(dataset, np.concatenate(keys), np.arange(1, dataset.item_num), None, drawn)
     leaves_out_used = {"train": not config["repeatable"], "valid": config["remove_seen"], "test": config["remove_seen"]}
     for number, phase in enumerate(_PHASES):
         if phase in drawn and leaves_out_used[phase]:

@@ -103,7 +103,7 @@ class SequenceDataset(OrderedDataset, SequentialDataset):
         split_by = self.config["eval_args"]
         if "LS" in split_by["split"] or str(split_by["group_by"]).lower() == "user" or not self._in_time_order:
             return first
-        times = self.interactions[self.time_field]
+        times = self.exact_times
         return first[times[first] <= times[self.inter_feat[TARGET_INDEX]].max()]
 
     def seen_before(self, target_index: Tensor) -> tuple[Tensor, Tensor]:

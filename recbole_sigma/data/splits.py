@@ -8,6 +8,7 @@ from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
+from recbole_sigma.compat import allowing_users_with_every_item
 from recbole_sigma.data.loaders import CutLoader, FullSortLoader, SampledLoader, SeenItemsSampler, SequenceDataLoader
 from recbole_sigma.data.needs import check_loaded
 from recbole_sigma.data.negatives import check_negatives
@@ -50,7 +51,8 @@ def create_loaders(config, dataset) -> tuple:
     if not len(datasets[0]):
         raise DataError(f"eval_args {config['eval_args']} leave no row of {dataset.dataset_name!r} to train on")
     check_negatives(config, dataset, datasets)
-    samplers = create_samplers(config, dataset, datasets)
+    with allowing_users_with_every_item():
+        samplers = create_samplers(config, dataset, datasets)
     train = _train_loader(config, dataset, datasets[0], samplers[0])
     evaluation = [
         _eval_loader(config, datasets, phase, sampler) if len(split) else None
@@ -92,7 +94,8 @@ def _eval_sampler(config, datasets, phase: str, sampler, rule: str):
     distribution = config[f"{phase}_neg_sample_args"]["distribution"]
     if rule == KEPT:
         return RepeatableSampler(PHASES, datasets[0], distribution).set_phase(phase)
-    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        list_field = datasets[0].iid_field + config["LIST_SUFFIX"]
-        return SeenItemsSampler(PHASES, datasets, distribution, list_field).set_phase(phase)
-    return Sampler(PHASES, datasets, distribution).set_phase(phase)
+    with allowing_users_with_every_item():
+        if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            list_field = datasets[0].iid_field + config["LIST_SUFFIX"]
+            return SeenItemsSampler(PHASES, datasets, distribution, list_field).set_phase(phase)
+        return Sampler(PHASES, datasets, distribution).set_phase(phase)

@@ -53,8 +53,6 @@ def refusal(function, *arguments, parts, **settings):
         ("SASRecAP", {"eval_args": {"mode": "pop20"}}),
         ("SASRecAP", {"eval_args": {"mode": {"valid": "full", "test": "uni20"}}}),
         ("SASRec", {"eval_args": {"mode": "uni20"}}),
-        ("BPR", {}),
-        ("BPR", {"train_neg_sample_args": {"dynamic": True, "candidate_num": 3}}),
         ("BERT4Rec", {}),
     ],
     ids=str,
@@ -66,12 +64,22 @@ def test_case_05_a_user_without_a_negative_is_named(model, settings, with_everyt
     refusal(loaders, model, with_everything, parts=parts, **settings)
 
 
+@pytest.mark.parametrize("settings", [{}, {"train_neg_sample_args": {"dynamic": True, "candidate_num": 3}}], ids=str)
+def test_case_05_a_user_who_is_trained_on_every_item_is_named(settings, tmp_path):
+    """Two repeats are held out, so that the 40 items themselves are in the training data."""
+    again = [("everything", item, 1_600_000_100 + place) for place, item in enumerate(("i0", "i1"))]
+    rows = base() + [("everything", f"i{item}", 1_600_000_000 + item) for item in range(40)] + again
+    parts = ["user 'everything'", "every item (40)", "user_inter_num_interval", "[0,39]"]
+    refusal(loaders, "BPR", write_atomic(tmp_path, rows), parts=parts, **settings)
+    loaders("Pop", tmp_path)
+
+
 def test_case_05_users_who_are_not_sampled_are_no_reason(with_everything):
     loaders("SASRecAP", with_everything)
     loaders("SASRecAP", with_everything, eval_args={"mode": {"valid": "uni20", "test": "full"}})  # one item is left
     loaders("SASRecAP", with_everything, eval_args={"mode": "uni20"}, remove_seen=False)
     loaders("SASRecAP", with_everything, eval_args={"mode": "uni20"}, user_inter_num_interval="[0,39]")
-    loaders("BPR", with_everything, user_inter_num_interval="[0,39]")
+    loaders("BPR", with_everything)  # two items are held out
 
 
 def test_case_05_popularity_draws_only_items_of_the_training_data(tmp_path):
@@ -168,7 +176,7 @@ def _rows(folder):
         ({"numerical_features": ["pric"]}, ["numerical_features has 'pric'"]),
         ({"normalize_field": ["pric"]}, ["pric"]),
         ({"discretization": {"pric": {"method": "LD"}}}, ["pric"]),
-        ({"threshold": {"user_id": 4}}, ["threshold has 'user_id'", "column of tokens"]),
+        ({"threshold": {"user_id": 4}}, ["user_id:token (threshold)", "expected user_id:float"]),
         ({"discretization": {"timestamp": {"method": "LD"}}}, ["discretization has 'timestamp'", "numerical_features"]),
         ({"preload_weight": {"pric": "vector"}}, ["preload_weight has 'pric'"]),
     ],
