@@ -114,7 +114,11 @@ def _read_atomic(
     path: str, columns: Columns, rows: int, separator: str, encoding: str | None
 ) -> Iterator[pd.DataFrame]:
     check_atomic_file(path, separator, encoding)
-    name_of = {column: column.rpartition(":")[0] for column in read_texts(path, separator, encoding, nrows=0)}
+    try:
+        header = read_texts(path, separator, encoding, nrows=0)
+    except ValueError as error:  # pandas 2 decodes more than the header
+        raise explain_failure(path, separator, encoding, error) from error
+    name_of = {column: column.rpartition(":")[0] for column in header}
     _require_columns(path, list(name_of.values()), columns)
     wanted = {column: name for column, name in name_of.items() if name in columns.names()}
     try:
@@ -219,7 +223,12 @@ def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
 def _since_1970(moments: np.ndarray) -> np.ndarray:
     """Seconds, rounded once, of a datetime64; NaN for NaT."""
     unit, _ = np.datetime_data(moments.dtype)
-    seconds = moments.astype(np.int64) / {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
+    count, per_second = moments.astype(np.int64), {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    if unit == "ns":  # of pandas 2; such counts have more digits than a float64
+        whole, rest = np.divmod(count, per_second)
+        seconds = whole + rest / per_second
+    else:
+        seconds = count / per_second
     return np.where(np.isnat(moments), np.nan, seconds)
 
 
