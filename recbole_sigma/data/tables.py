@@ -216,8 +216,12 @@ def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
     if not (_is_date(times.iloc[0]) if dates is None else dates):
         return to_numbers(times)
     texts = times.astype(object).where(times.astype(str).str.match(r"\d{4}-\d"))  # pandas reads "now" and "2020" too
-    moments = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
-    return pd.Series(_since_1970(moments.dt.tz_localize(None).to_numpy()), times.index)
+    has_zone = times.astype(str).str.contains(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$")
+    seconds = pd.Series(np.nan, times.index)
+    for some in (has_zone, ~has_zone):  # apart: pandas 2 gives a date without a zone the one before it
+        moments = pd.to_datetime(texts[some], errors="coerce", utc=True, format="ISO8601")
+        seconds[some] = _since_1970(moments.dt.tz_localize(None).to_numpy())
+    return seconds
 
 
 def _since_1970(moments: np.ndarray) -> np.ndarray:
