@@ -21,27 +21,34 @@ def _umask() -> int:
 UMASK = _umask()
 """The umask. It is read once, because reading it sets it for a moment, for all threads."""
 
+_ADVICE = "give the permission to write there, or work in another folder"
 
-def writable_folder(folder: str | os.PathLike) -> None:
-    """Make a folder and those that contain it, where they are missing.
+
+def check_folder(folder: str | os.PathLike) -> None:
+    """Check that a folder can be made, or written to if it is there.
 
     Raises:
         ConfigError: a file is in the way, or nothing can be written there.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     for part in [*reversed(folder.parents), folder]:
         if part.exists() and not part.is_dir():
             raise ConfigError(
                 f"{part} is a file; expected a folder, to write to {folder}: move or rename the file, or work in another "
                 "folder"
             )
-    advice = "give the permission to write there, or work in another folder"
+    present = next(part for part in (folder, *folder.parents) if part.exists())
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {present} cannot be written to; {_ADVICE}")
+
+
+def writable_folder(folder: str | os.PathLike) -> None:
+    """Make a folder and those that contain it, where they are missing; raise ConfigError as ``check_folder``."""
+    check_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"the folder {folder} cannot be made ({error.strerror}); {advice}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder {folder} cannot be written to; {advice}")
+        raise ConfigError(f"the folder {folder} cannot be made ({error.strerror}); {_ADVICE}") from error
 
 
 @contextmanager

@@ -93,9 +93,13 @@ def others(column) -> np.ndarray:
 def since_1970(moments: np.ndarray) -> np.ndarray:
     """Seconds of a datetime64; NaN for NaT."""
     unit, _ = np.datetime_data(moments.dtype)
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    whole, rest = np.divmod(moments.astype(np.int64), per_second)
-    return np.where(np.isnat(moments), np.nan, whole + rest / per_second)
+    count, per_second = moments.astype(np.int64), {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    if unit == "ns":  # such counts have more digits than a float64
+        whole, rest = np.divmod(count, per_second)
+        seconds = whole + rest / per_second
+    else:
+        seconds = count / per_second
+    return np.where(np.isnat(moments), np.nan, seconds)
 
 
 def _types():

@@ -118,7 +118,11 @@ def _read_atomic(
     path: str, columns: Columns, rows: int, separator: str, encoding: str | None
 ) -> Iterator[pd.DataFrame]:
     check_atomic_file(path, separator, encoding)
-    name_of = {column: column.rpartition(":")[0] for column in read_texts(path, separator, encoding, nrows=0)}
+    try:
+        header = read_texts(path, separator, encoding, nrows=0)
+    except ValueError as error:  # pandas 2 decodes more than the header
+        raise explain_failure(path, separator, encoding, error) from error
+    name_of = {column: column.rpartition(":")[0] for column in header}
     _require_columns(path, list(name_of.values()), columns)
     wanted = {column: name for column, name in name_of.items() if name in columns.names()}
     try:
@@ -252,8 +256,12 @@ def to_seconds(times: pd.Series, dates: bool | None = None) -> pd.Series:
     if not (_is_date(times.iloc[0]) if dates is None else dates):
         return to_numbers(times)
     texts = times.astype(object).where(times.astype(str).str.match(r"\d{4}-\d"))  # pandas reads "now" and "2020" too
-    moments = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
-    return pd.Series(since_1970(moments.dt.tz_localize(None).to_numpy()), times.index)
+    has_zone = times.astype(str).str.contains(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$")
+    seconds = pd.Series(np.nan, times.index)
+    for some in (has_zone, ~has_zone):  # apart: pandas 2 gives a date without a zone the one before it
+        moments = pd.to_datetime(texts[some], errors="coerce", utc=True, format="ISO8601")
+        seconds[some] = since_1970(moments.dt.tz_localize(None).to_numpy())
+    return seconds
 
 
 def _is_date(value) -> bool:

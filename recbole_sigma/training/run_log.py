@@ -15,7 +15,7 @@ from pathlib import Path
 import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
 
-from recbole_sigma.safe_write import writable_folder
+from recbole_sigma.safe_write import check_folder, writable_folder
 
 LOG_ROOT = Path("log")
 TENSORBOARD = Path("log_tensorboard")
@@ -33,13 +33,13 @@ def is_run_id(name: str, *parts: str) -> bool:
 
 
 def check_folders(model: str, checkpoint_dir: str | os.PathLike) -> None:
-    """Make the folders that a run writes to.
+    """Check the folders that a run writes to.
 
     Raises:
         ConfigError: one of them cannot be made or written to.
     """
     for folder in (LOG_ROOT / model, TENSORBOARD, checkpoint_dir):
-        writable_folder(folder)
+        check_folder(folder)
 
 
 @contextmanager
