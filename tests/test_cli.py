@@ -26,7 +26,7 @@ def toy(toy_path, tmp_path, monkeypatch):
 def test_a_run_ends_with_a_table_and_the_files_it_wrote(toy, capsys):
     assert main(["--model=SIGMA", *toy]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"\| SIGMA \|( +[01]\.\d{4} \|){4} +\d+\.\d\d \| +1 \| +[\d,]+ \| 2020 \|", out)
+    assert re.search(r"\| SIGMA \|( +[01]\.\d{4} ± 0\.\d{4} \|){4} +\d+\.\d\d \| +1 \| +[\d,]+ \| 2020 \|", out)
     assert "items the user had interacted with before are left out (remove_seen: true)" in out
     path = re.search(r"checkpoint: (\S+)", out)[1]
     assert checkpoint.load(path)["model"] == "SIGMA"

@@ -42,7 +42,8 @@ class OrderedDataset(FileChecks, Dataset):
 
     RecBole sorts by timestamps that are rounded to float32, which means steps of 64 seconds or more today (RecBole
     #2204). Here the rows are sorted by the unrounded times before. RecBole's sort keeps this order, because it is
-    stable and rounding is monotonic. Interactions with equal times keep the order of the file.
+    stable and rounding is monotonic. Interactions with equal times keep the order of the file. (Where all users are cut
+    at one moment, rows of sequential models with equal times go by user, as in RecBole.)
 
     Tokens are read as categories; ids, counts and splits are computed from their codes. RecBole handles a string or
     runs a Python loop for every row; the result is the same.

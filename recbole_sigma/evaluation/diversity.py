@@ -27,7 +27,7 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
 
     Returns:
-        ``[k]``, float64, whose entry K - 1 is Diversity@K. The pairs are compared in memory of O(B k + k^2) or
+        ``[k]``, float64, whose entry K - 1 is Diversity@K. The pairs are compared in memory of O(k^2) or
         ``PAIRS_AT_ONCE``.
 
     Raises:
@@ -38,18 +38,21 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         raise ValueError(f"{shapes}; expected items [B, k], at least one, and categories [V, W]")
     if categories.dtype != torch.int64:
         raise ValueError(f"categories are {categories.dtype}; expected the int64 of bit_masks")
-    return mean_of_rows(diversity_of_rows(items, categories))
+    total, number = 0, 0
+    for rows in _parts(items):
+        shares = _shares(rows, categories)
+        total += shares.nan_to_num().sum(0)
+        number += shares.isfinite().sum(0)
+    return total / number.clamp(min=1)
 
 
 def diversity_of_rows(items: Tensor, categories: Tensor) -> Tensor:
     """As ``diversity``, for each row by itself: ``[B, k]``, float64, NaN where the first K places have no pair."""
-    parts = [_shares(rows, categories) for rows in items.split(max(1, PAIRS_AT_ONCE // items.shape[1] ** 2))]
-    return torch.cat(parts)
+    return torch.cat([_shares(rows, categories) for rows in _parts(items)])
 
 
-def mean_of_rows(values: Tensor) -> Tensor:
-    """Mean of each column of ``[B, k]`` over the rows that have a value and not NaN; 0 if none has."""
-    return values.nan_to_num().sum(0) / values.isfinite().sum(0).clamp(min=1)
+def _parts(items: Tensor) -> tuple[Tensor, ...]:
+    return items.split(max(1, PAIRS_AT_ONCE // items.shape[1] ** 2))
 
 
 def _shares(rows: Tensor, categories: Tensor) -> Tensor:
@@ -99,6 +102,7 @@ class Diversity(AbstractMetric):
         return self.topk_result("diversity", values.numpy())
 
     def topk_result(self, metric, value):
-        """Hook of RecBole: the means of values ``[B, k]`` of rows, by name."""
-        means = mean_of_rows(torch.from_numpy(value)).tolist()
+        """Hook of RecBole: the means of values ``[B, k]`` of rows, by name; 0 if no row has one."""
+        number = np.isfinite(value).sum(0).clip(min=1)
+        means = (np.nan_to_num(value).sum(0) / number).tolist()
         return {f"{metric}@{k}": round(means[k - 1], self.decimal_place) for k in self.topk}

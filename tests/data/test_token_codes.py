@@ -119,7 +119,13 @@ def test_the_rows_left_by_intervals_of_counts_are_those_of_recbole(rows, users, 
         for field, features in [("user_id", users), ("item_id", items)]:
             frames.append(None if features is None else pd.DataFrame({field: features}, dtype=object).astype(dtype))
         dataset = part_of_a_dataset(
-            kind, config=config, uid_field="user_id", iid_field="item_id", dataset_name="toy", inter_feat=frames[0]
+            kind,
+            config=config,
+            uid_field="user_id",
+            iid_field="item_id",
+            dataset_name="toy",
+            inter_feat=frames[0],
+            removed={},
         )
         dataset.user_feat, dataset.item_feat = frames[1:]
         try:

@@ -61,6 +61,8 @@ def _rows_left(case: Case, rows: list[Row]) -> list[Row]:
 
 def _split(case: Case, rows: list[Row]) -> split.Split:
     if case.ratios:
+        if "rm_dup_inter" in case.filters:
+            rows = split.in_time_order(rows)  # they are sorted for it, before users have their places
         return split.by_ratio(rows, case.ratios, case.group_by == "user", case.is_sequential)
     return split.leave_one_out(rows, case.split["LS"])
 

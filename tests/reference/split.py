@@ -79,9 +79,13 @@ def by_ratio(rows: list[Row], ratios: list[float], each_user: bool, sequential: 
 
     They are cut for each user, or all together at one moment. A model of sequences predicts all interactions but the
     first of each user, and these are what is cut. The first ones are for training, if they are
-    not later than that moment.
+    not later than that moment. For such a model rows of equal times go by user, in the order in which users first
+    appear, as in RecBole.
     """
     ordered = in_time_order(rows)
+    if sequential and not each_user:
+        place = {user: number for number, user in enumerate(by_user(rows))}
+        ordered.sort(key=lambda row: (row.time, place[row.user]))
     positions = {user: [at for at, row in enumerate(ordered) if row.user == user] for user in by_user(ordered)}
     first = {places[0] for places in positions.values()}
     groups = list(positions.values()) if each_user else [list(range(len(ordered)))]
