@@ -137,9 +137,7 @@ def build_model(
             "sequential model, such as SIGMA, SASRecAP or SASRec"
         )
     if state["metadata"] is None:
-        raise CheckpointError(
-            f"checkpoint {path} does not name its items; expected a checkpoint of a run of the plugin"
-        )
+        raise CheckpointError(f"checkpoint {path} does not name its items; expected a checkpoint of a run of the plugin")
     settings = Settings({**state["config"], "device": device, **ALONE})
     settings.model_class = model_class
     try:

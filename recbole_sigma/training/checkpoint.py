@@ -73,12 +73,7 @@ def load(path: str | os.PathLike, parts: dict = PARTS) -> dict:
 
 def _upgraded(state):
     """A checkpoint of format 2, which calls the metadata "catalog", in format 3; anything else is returned as it is."""
-    if (
-        not isinstance(state, dict)
-        or not _has(state, {"format": int})
-        or state["format"] != 2
-        or "catalog" not in state
-    ):
+    if not isinstance(state, dict) or not _has(state, {"format": int}) or state["format"] != 2 or "catalog" not in state:
         return state
     state = {**state, "format": FORMAT, "metadata": state["catalog"]}
     del state["catalog"]
@@ -104,9 +99,7 @@ def checked(state, path: str | os.PathLike, parts: dict = PARTS) -> dict:
     if not isinstance(state, dict) or not state.keys() >= {"format", *parts}:
         raise CheckpointError(foreign)
     if not _well_formed(state, parts):
-        raise CheckpointError(
-            f"checkpoint {path} is damaged: its entries have other types than those that were written"
-        )
+        raise CheckpointError(f"checkpoint {path} is damaged: its entries have other types than those that were written")
     if state["format"] != FORMAT:
         raise CheckpointError(foreign)
     return state
@@ -164,10 +157,7 @@ def restore(
     """
     if state["model"] != model_name:
         raise CheckpointError(f"checkpoint {path} is of the model {state['model']}; expected {model_name}")
-    if (
-        None not in (expected_metadata, state["metadata"])
-        and state["metadata"]["digest"] != expected_metadata["digest"]
-    ):
+    if None not in (expected_metadata, state["metadata"]) and state["metadata"]["digest"] != expected_metadata["digest"]:
         found = "{users} users and {items} items".format(**state["metadata"])
         wanted = "{users} users and {items} items".format(**expected_metadata)
         if found == wanted:
