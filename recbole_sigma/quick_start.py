@@ -140,7 +140,8 @@ def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]
         logger.info(f"best validation result: {valid_result or 'none, no user is validated'}")
         logger.info(f"test result: {test_result or 'none, no user is tested'}")
         if errors:
-            logger.info(f"standard error over users: {errors}")
+            rounded = {name: round(error, config["metric_decimal_place"]) for name, error in errors.items()}
+            logger.info(f"standard error over users: {rounded}")
         by_rule = compare_rules(trainer, parts.test_data, test_result)
 
     result = {
