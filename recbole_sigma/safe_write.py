@@ -30,7 +30,7 @@ def check_folder(folder: str | os.PathLike) -> None:
     Raises:
         ConfigError: a file is in the way, or nothing can be written there.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder)
     for part in [*reversed(folder.parents), folder]:
         if part.exists() and not part.is_dir():
             raise ConfigError(
