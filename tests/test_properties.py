@@ -18,6 +18,7 @@ PRESETS = {path.name[: -len(".yaml")]: read_yaml(path) for path in (own_folder("
 
 NOT_PINNED = {
     "load_col": "the data set decides",
+    "drop_duplicates": "the data set decides",
     "title_field": "changes no number",
     "category_field": "the data set decides",
     "seed": "a result is a mean over seeds",

@@ -27,8 +27,7 @@ def diversity(items: Tensor, categories: Tensor) -> Tensor:
         categories: ``[V, W]`` of each item, as ``bit_masks`` makes them.
 
     Returns:
-        ``[k]``, float64, whose entry K - 1 is Diversity@K. The pairs are compared in memory of O(k^2) or
-        ``PAIRS_AT_ONCE``.
+        ``[k]``, float64, whose entry K - 1 is Diversity@K, in memory of O(k^2) or ``PAIRS_AT_ONCE``.
 
     Raises:
         ValueError: arguments of another shape or type.
