@@ -115,6 +115,16 @@ def _stand_in(name, **names):
         del sys.modules[name]
 
 
+@contextmanager
+def _setting(variable, value):
+    """Inside, a ContextVar has this value."""
+    before = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(before)
+
+
 def _lacks(name):
     return lambda: name not in sys.modules and find_spec(name) is None
 
@@ -174,14 +184,9 @@ def integers_of_random_state(module):
 _reader = ContextVar("reader", default=None)
 
 
-@contextmanager
 def reading_with(reader):
     """Inside, ``fast_csv`` calls ``reader(pandas.read_csv, path, ...)`` in place of ``pandas.read_csv``."""
-    before = _reader.set(reader)
-    try:
-        yield
-    finally:
-        _reader.reset(before)
+    return _setting(_reader, reader)
 
 
 @repair("data.dataset.dataset")
@@ -565,14 +570,9 @@ def popularity_of_samplers(module):
 _allows_every_item = ContextVar("allows every item", default=False)
 
 
-@contextmanager
 def allowing_users_with_every_item():
     """Inside, samplers may be made for data where a user has had every item; ``users_with_every_item`` says why."""
-    before = _allows_every_item.set(True)
-    try:
-        yield
-    finally:
-        _allows_every_item.reset(before)
+    return _setting(_allows_every_item, True)
 
 
 @repair("sampler.sampler")

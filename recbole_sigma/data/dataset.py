@@ -6,10 +6,7 @@ import importlib
 from functools import cache
 
 from recbole.data.dataset import Dataset, SequentialDataset
-from recbole.data.interaction import Interaction
-from recbole.evaluator import Register
-from recbole.utils import FeatureSource, ModelType
-from torch import Tensor
+from recbole.utils import ModelType
 
 from recbole_sigma.config.needs import check_before_reading
 from recbole_sigma.data.ordered_dataset import OrderedDataset
