@@ -91,13 +91,14 @@ class OrderedDataset(FileChecks, Dataset):
 
     def _init_alias(self):
         super()._init_alias()
+        kinds = (FeatureType.TOKEN, FeatureType.TOKEN_SEQ)
+        tokens = [field for field, kind in self.field2type.items() if kind in kinds]  # of additional files as well
         for name in self.alias:
             for field in self.config[f"alias_of_{name}"] or ():
-                if field not in self.token_like_fields:
+                if field not in tokens:
                     raise DataError(
                         f"alias_of_{name} has {field!r}; expected some of the columns of tokens that are loaded: "
-                        f"{', '.join(self.token_like_fields)}"
-                        + did_you_mean(close_matches(field, self.token_like_fields))
+                        f"{', '.join(tokens)}" + did_you_mean(close_matches(field, tokens))
                     )
         suffix = self.config["LIST_SUFFIX"]
         self._rest_fields = [
