@@ -124,10 +124,11 @@ def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]
         }
         for phase, rows in evaluated.items():
             logger.info(evaluated_users(phase, rows.counts()))
-        if trains and not evaluated["validated"].users:
+        not_validated = "eval_step is 0" if not config["eval_step"] else "no user is validated"
+        if trains and not (evaluated["validated"].users and config["eval_step"]):
             logger.warning(
-                "no user is validated, so there is nothing to choose the best epoch by: the last epoch is kept and "
-                f"tested, after all {config['epochs']} epochs"
+                f"{not_validated}, so there is nothing to choose the best epoch by: the last epoch is kept and tested, "
+                f"after all {config['epochs']} epochs"
             )
         if not evaluated["tested"].users:
             logger.warning("no user is tested: the model is trained and saved, and there is no test result")
@@ -137,7 +138,7 @@ def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]
             )
         else:
             valid_result, test_result, errors = _train_and_test(config, parts, trains, trains and saved)
-        logger.info(f"best validation result: {valid_result or 'none, no user is validated'}")
+        logger.info(f"best validation result: {valid_result or f'none, {not_validated}'}")
         logger.info(f"test result: {test_result or 'none, no user is tested'}")
         if errors:
             rounded = {name: round(error, config["metric_decimal_place"]) for name, error in errors.items()}

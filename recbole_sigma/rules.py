@@ -136,7 +136,8 @@ def optional(rule: Rule) -> Rule:
     return Rule(f"{rule.expected} or nothing (~)", lambda value: value is None or rule.accepts(value))
 
 
-def _is_filter(value: Any) -> bool:
+def is_filter(value: Any) -> bool:
+    """Whether it is one interval or several, such as ``[4,inf)`` or ``[1,2);(3,5]``."""
     try:
         return all(interval(part.strip()) for part in str(value).split(";"))
     except ValueError:
@@ -186,7 +187,7 @@ _THRESHOLD = Rule(
     "a mapping from one column to a number, such as {rating: 4}",
     lambda value: mapping_to(number).accepts(value) and len(value) == 1,
 )
-_FILTER = optional(Rule("an interval such as [5,inf)", _is_filter))
+_FILTER = optional(Rule("an interval such as [5,inf)", is_filter))
 
 # Keys of RecBole, its models and overall.yaml whose default does not say by its type what a value may be.
 _COMMON = {
@@ -227,7 +228,9 @@ _COMMON = {
     "load_col": optional(mapping_to(any_of(_NAMES, one_of("*")))),
     "unload_col": optional(mapping_to(_NAMES)),
     "unused_col": optional(mapping_to(_NAMES)),
-    "val_interval": optional(mapping),
+    "val_interval": optional(
+        Rule("a mapping of columns to intervals or lists of tokens, such as {rating: \"[4,inf)\"}", mapping.accepts)
+    ),
     "threshold": optional(_THRESHOLD),
     "train_neg_sample_args": _NEGATIVES,
     "numerical_features": _NAMES,

@@ -262,7 +262,7 @@ class Config(RecBoleConfig):
                 )
 
     def _check_eval_args(self):
-        args = self.final_config_dict["eval_args"]
+        args, metrics = self.final_config_dict["eval_args"], self.final_config_dict["metrics"]
         if not isinstance(args, dict):
             raise ConfigError(f"eval_args is {args!r}; expected a mapping with split, order, group_by and mode")
         unknown = sorted(map(str, args.keys() - {"split", "order", "group_by", "mode"}))
@@ -287,6 +287,12 @@ class Config(RecBoleConfig):
                 raise ConfigError(
                     f"mode in eval_args is {value!r}; expected full, labeled, uniN or popN (N negatives, as in uni100)"
                 )
+        ranked = [name for name in ([metrics] if isinstance(metrics, str) else metrics) if metric_types[name.lower()] == EvaluatorType.RANKING]
+        if ranked and "labeled" in (mode.values() if isinstance(mode, dict) else [mode]):
+            raise ConfigError(
+                f"mode in eval_args is 'labeled', which ranks no items, and metrics has {ranked[0]!r}; expected some of "
+                "AUC, LogLoss, MAE and RMSE, or mode: full"
+            )
         if isinstance(mode, dict) and not mode.keys() <= {"valid", "test"}:
             raise ConfigError(f"mode in eval_args is {mode!r}; expected one mode, or a mapping with valid and test")
 

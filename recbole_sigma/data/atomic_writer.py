@@ -38,8 +38,6 @@ class Written(NamedTuple):
     last_time: float
     repeated: Repeats
     """Rows of the table that repeat others, those left out included."""
-    left_out: int
-    """Rows that were left out."""
 
 
 def write_atomic_files(
@@ -143,9 +141,8 @@ def _write(
         else:
             item_file.unlink(missing_ok=True)  # its titles are of the items of an earlier table
     files = [inter, item_file] if title else [inter]
-    left_out = 0 if kept is None else int((~kept).sum())
     counts = len(log.users), len(log.items), interactions
-    return Written(folder.name, files, *counts, min(times), max(times), log.counts(), left_out)
+    return Written(folder.name, files, *counts, min(times), max(times), log.counts())
 
 
 def _write_titles(path: Path, titles: dict[str, str]) -> None:

@@ -72,8 +72,11 @@ def evaluated_users(phase: str, counts: dict) -> str:
     left_out = ", ".join(f"{number:,} {reason}" for reason, number in counts["left_out"].items())
     if not counts["users"]:
         return f"no user is {phase}: eval_args leave no interaction of {counted(num_left_out, 'user')} for it"
-    users = f"{counts['users']:,} of {num_left_out + counts['users']:,}" if num_left_out else f"all {counts['users']:,}"
-    said = f"{phase}: {users} users on {counted(counts['targets'], 'interaction')}"
+    if num_left_out:
+        users = f"{counts['users']:,} of {counted(num_left_out + counts['users'], 'user')}"
+    else:
+        users = f"all {counted(counts['users'], 'user')}"
+    said = f"{phase}: {users} on {counted(counts['targets'], 'interaction')}"
     return said + (f"; left out: {left_out}" if left_out else "")
 
 

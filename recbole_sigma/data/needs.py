@@ -120,7 +120,7 @@ def _check_labels(config, dataset) -> None:
     if 0 not in values:
         return
     way_out = (
-        "expected labels of 1 only: leave out the other rows by val_interval, as in {rating: [4,inf)}, and threshold"
+        "expected labels of 1 only: leave out the other rows by val_interval, as in {rating: \"[4,inf)\"}, and threshold"
     )
     for phase, mode in modes.items():
         if mode != "labeled":

@@ -32,6 +32,7 @@ from recbole_sigma.data.token_codes import (
     rows_within_counts,
 )
 from recbole_sigma.errors import ConfigError, DataError, close_matches, did_you_mean
+from recbole_sigma.rules import is_filter
 
 HAVE_CATEGORIES = (FeatureSource.INTERACTION, FeatureSource.USER, FeatureSource.ITEM)
 """Files whose tokens are pandas categories until they have ids; RecBole makes sets of the tokens of other files."""
@@ -170,7 +171,11 @@ class OrderedDataset(FileChecks, Dataset):
 
     @counts_removed("val_interval")
     def _filter_by_field_value(self):
-        for field in self.config["val_interval"] or {}:
+        for field, allowed in (self.config["val_interval"] or {}).items():
+            if self.field2type.get(field) in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ) and not is_filter(allowed):
+                raise DataError(
+                    f'val_interval has {allowed!r} for {field}; expected an interval, as in {{{field}: "[4,inf)"}}'
+                )
             if field not in self.field2type:
                 raise DataError(
                     f"val_interval has {field!r}; expected some of the columns that are loaded (load_col): "
@@ -249,10 +254,16 @@ class OrderedDataset(FileChecks, Dataset):
             raise DataError(f"no interactions of {self.dataset_name!r} are left: {reason}")
 
     def _remove_duplication(self):
-        if self.config["rm_dup_inter"] is None:
-            self._warn_of_duplicates()
-        else:
+        if self.config["rm_dup_inter"] is not None:
             self._keep_one_of_repeats(self.config["rm_dup_inter"])
+        elif self.benchmark_filename_list is None and self.time_field in self.inter_feat:
+            self._warn_of_duplicates()
+        elif self.config["drop_duplicates"]:
+            raise ConfigError(
+                "drop_duplicates is true, and copies cannot be told from other events: "
+                + ("benchmark_filename names files of rows" if self.benchmark_filename_list else "no times are loaded")
+                + "; expected one file of interactions with TIME_FIELD in load_col, or drop_duplicates: false"
+            )
 
     @counts_removed("rm_dup_inter")
     def _keep_one_of_repeats(self, keep: str) -> None:
@@ -263,10 +274,10 @@ class OrderedDataset(FileChecks, Dataset):
     @counts_removed("drop_duplicates")
     def _warn_of_duplicates(self) -> None:
         """Exact ones, or drop them; without times equal rows may be different events."""
-        if self.benchmark_filename_list is None and self.time_field in self.inter_feat:
-            key = [self.uid_field, self.iid_field, self.time_field]
-            drop = bool(self.config["drop_duplicates"])
-            self.inter_feat = without_duplicates(self.inter_feat, key, drop, self.dataset_name)
+        key = [self.uid_field, self.iid_field, self.time_field]
+        self.inter_feat = without_duplicates(
+            self.inter_feat, key, bool(self.config["drop_duplicates"]), self.dataset_name
+        )
 
     def _remap(self, remap_list):
         if not all(is_categorical(feat[field]) for feat, field, _ in remap_list):

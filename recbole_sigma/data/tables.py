@@ -235,7 +235,28 @@ def _seconds(path: str, times: pd.Series, dates: bool) -> pd.Series:
         )
 
     refuse_rows(path, ~np.isfinite(seconds), problem)
+    if not dates:
+        refuse_rows(
+            path,
+            _rounded(times, seconds),
+            lambda row: (
+                f"{times.name} is {times[row]}, which float64 cannot tell from its neighbours above 2**53; "
+                "expected smaller numbers, such as seconds or milliseconds since 1970"
+            ),
+        )
     return seconds
+
+
+def _rounded(times: pd.Series, numbers: pd.Series) -> pd.Series:
+    """Which integers are not those of their float64."""
+    large = numbers.abs() > 2**53
+    rounded = pd.Series(False, numbers.index)
+    if large.any():
+        texts = times[large].astype(str).str.strip()
+        rounded[large] = [
+            text.lstrip("+-").isdigit() and int(text) != int(number) for text, number in zip(texts, numbers[large])
+        ]
+    return rounded
 
 
 def to_numbers(values: pd.Series) -> pd.Series:

@@ -41,7 +41,6 @@ class TopItemsCollector(Collector):
         if scores_tensor.dim() == 2:
             ranked = Ranked(*scores_tensor.topk(max(self.topk))).without_unranked()
             self._collect_lists(ranked.items, positive_u, positive_i)
-            scores_tensor = with_ranked_positives(scores_tensor, positive_u, positive_i)
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
 
     def _collect_lists(self, items: Tensor, positive_row: Tensor, positive_item: Tensor) -> None:
@@ -55,16 +54,6 @@ class TopItemsCollector(Collector):
             self.data_struct.set(name, torch.cat(parts))  # in place of RecBole's lists, which have no empty places
         self.parts.clear()
         return super().get_data_struct()
-
-
-def with_ranked_positives(scores: Tensor, row: Tensor, item: Tensor) -> Tensor:
-    """Scores ``[B, V]`` in which positive items that are not ranked, of score -inf, come after all that are.
-
-    Metrics of the mean rank, such as GAUC, would count them beyond the end of the list: such a pair of a positive and a
-    negative item is one in wrong order.
-    """
-    lowest = torch.finfo(scores.dtype).min
-    return scores.index_put((row, item), scores[row, item].clamp(min=lowest))
 
 
 def hits_and_positives(items: Tensor, positive_row: Tensor, positive_item: Tensor) -> Tensor:

@@ -208,3 +208,35 @@ def test_case_05_ends_in_the_pipeline(with_everything, tmp_path, monkeypatch):
     settings = {"data_path": str(with_everything), "eval_args": {"mode": "uni20"}, "epochs": 1, "state": "ERROR"}
     with pytest.raises(RecBoleSigmaError, match="user 'everything'"):
         run_recbole_sigma("SASRecAP", "d", config_dict=settings)
+
+
+@pytest.mark.parametrize("interval", [4, ">=4", "4", "[4,inf"])
+def test_an_interval_that_is_none_removes_no_row(interval, rated):
+    """RecBole takes it for no interval, and then removes the second to last row."""
+    parts = ["val_interval has", "rating", '"[4,inf)"']
+    refusal(loaders, "BPR", rated, parts=parts, val_interval={"rating": interval}, **LOAD)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"load_col": {"inter": ["user_id", "item_id"]}, "eval_args": {"order": "RO", "split": {"RS": [0.8, 0.1, 0.1]}}},
+        {"load_col": {"inter": ["user_id", "item_id"]}, "eval_args": {"order": "RO"}},
+    ],
+    ids=str,
+)
+def test_copies_are_not_dropped_without_a_word_where_times_are_not_loaded(settings, data_path):
+    refusal(loaders, "BPR", data_path, parts=["drop_duplicates is true", "no times"], drop_duplicates=True, **settings)
+
+
+def test_case_07_metrics_of_lists_need_lists(rated):
+    settings = {"metrics": ["Recall"], "valid_metric": "Recall@5", "threshold": {"rating": 4}}
+    refusal(
+        loaders,
+        "DeepFM",
+        rated,
+        parts=["'labeled'", "'Recall'", "AUC"],
+        eval_args={"mode": "labeled"},
+        **LOAD,
+        **settings,
+    )

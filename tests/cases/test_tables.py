@@ -19,6 +19,7 @@ import recbole_sigma
 from recbole_sigma.cli import main
 from recbole_sigma.config import Config
 from recbole_sigma.data import create_dataset
+from recbole_sigma.data.atomic_writer import write_atomic_files
 from recbole_sigma.data.tables import Columns, read_table
 from recbole_sigma.errors import DataError
 from tests.cases.made_up import base, write_atomic
@@ -358,3 +359,10 @@ def test_case_23_a_file_in_which_nobody_gets_anything_is_a_table_without_rows(fu
     schema = parquet.read_schema("q.parquet")
     assert schema.names == ["user_id", "rank", "item_id", "score", "by_popularity", "title"]
     assert [str(kind) for kind in schema.types] == ["string", "int64", "string", "double", "bool", "string"]
+
+
+def test_case_02_times_that_float64_rounds_are_refused(tmp_path):
+    rows = "u,late,1600000000000000100\nu,early,1600000000000000001\nu,mid,1600000000000000050\n"
+    (tmp_path / "t.csv").write_text("user,item,time\n" + rows)
+    with pytest.raises(DataError, match="time is 1600000000000000100.*seconds or milliseconds"):
+        write_atomic_files(tmp_path / "t.csv", "user", "item", "time", output=tmp_path)
