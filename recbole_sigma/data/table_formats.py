@@ -43,8 +43,8 @@ DAMAGED = (
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
-    RuntimeError,
-    NotImplementedError,
+    RuntimeError,  # of a zip with a password
+    NotImplementedError,  # of a zip with another compression
 )
 
 
@@ -133,8 +133,6 @@ def _only_member(path: str) -> str:
 def _unpacking(path: str) -> Iterator[None]:
     try:
         yield
-    except DataError:
-        raise
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the operating system
             raise

@@ -2,7 +2,6 @@
 
 import ast
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -82,9 +81,8 @@ def test_case_14_a_model_of_labels_without_labels_names_the_ways_to_them(model, 
     refusal(model, data_path, "label", "threshold", train_neg_sample_args=None)
 
 
-def test_case_16_a_missing_package_is_named_before_data_are_read(tmp_path):
-    if find_spec("dgl") is not None:
-        pytest.skip("dgl is installed")
+def test_case_16_a_missing_package_is_named_before_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole_sigma.config.needs.find_spec", lambda name: None)
     config = Config("KGAT", "d", config_dict={"data_path": str(tmp_path)})
     with pytest.raises(RecBoleSigmaError, match="KGAT needs the package dgl"):
         create_dataset(config)  # there are no data
@@ -136,9 +134,8 @@ def test_case_32_more_clusters_than_users_or_items_are_refused(has_faiss, data_p
     ],
     ids=str,
 )
-def test_other_needs_are_named(model, settings, parts, data_path):
-    if "python-louvain" in parts and find_spec("community"):
-        pytest.skip("python-louvain is installed")
+def test_other_needs_are_named(model, settings, parts, data_path, monkeypatch):
+    monkeypatch.setattr("recbole_sigma.config.needs.find_spec", lambda name: None)
     refusal(model, data_path, *parts, **settings)
 
 
