@@ -34,8 +34,8 @@ def create_loaders(config, dataset) -> tuple:
         Loaders of training, validation and test; None for a validation or test without rows.
 
     Raises:
-        ConfigError: ``topk`` is larger than the catalog, ``train_targets: cut`` needs sequences and has rows, or other
-            settings that do not fit the data.
+        ConfigError: ``topk`` is larger than the catalog, ``train_targets: cut`` or a schedule of the learning rate
+            needs sequences and has rows, or other settings that do not fit the data.
         DataError: there is nothing to train on, a column is missing, or no negative can be drawn.
     """
     num_items, longest = dataset.item_num - 1, max(config["topk"])
@@ -75,8 +75,8 @@ def _train_loader(config, dataset, train_set, sampler):
         if has_schedule(config):
             raise ConfigError(
                 f"learning_rate_schedule is {config['learning_rate_schedule']!r} and warmup_epochs is "
-                f"{config['warmup_epochs']}, and benchmark_filename names files of rows, on which RecBole's loop trains "
-                "at a constant learning rate; expected learning_rate_schedule: constant and warmup_epochs: 0"
+                f"{config['warmup_epochs']}, and benchmark_filename names files of rows, which are trained on at a "
+                "constant learning rate; expected learning_rate_schedule: constant and warmup_epochs: 0"
             )
     loader = get_dataloader(config, "train")
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:

@@ -154,7 +154,9 @@ def test_a_record_without_a_planned_setting_is_of_another_run_even_if_that_is_th
     assert not is_record_of(with_settings(run, **{key: ...}), run)
 
 
-@pytest.mark.parametrize("other", [{"train_targets": "cut"}, {"learning_rate_schedule": "cosine"}, {"warmup_epochs": 1}])
+@pytest.mark.parametrize(
+    "other", [{"train_targets": "cut"}, {"learning_rate_schedule": "cosine"}, {"warmup_epochs": 1}]
+)
 def test_a_record_from_before_a_setting_is_of_a_run_that_does_the_same(run, other):
     older = with_settings(run, train_targets=..., min_history=..., learning_rate_schedule=..., warmup_epochs=...)
     assert is_record_of(older, run)
