@@ -11,9 +11,8 @@ from torch.nn import functional as F
 
 from recbole_sigma import losses
 from recbole_sigma.layers import gaussian
-from recbole_sigma.layers.interests import Interests
-from recbole_sigma.layers.packing import Packing, TrainingBatch
-from recbole_sigma.layers.sequence_vae import ItemLoss, SequenceVAE
+from recbole_sigma.layers.sequence_model import History, SequenceModel, Targets
+from recbole_sigma.layers.sequence_vae import SequenceVAE
 
 
 class Component(nn.Module):
@@ -24,59 +23,58 @@ class Component(nn.Module):
         self.item_embedding = nn.Embedding(num_items, settings["hidden_size"], padding_idx=0)
         self.vae = SequenceVAE(settings, max_length)
 
-    def posterior(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of z after every item: ids ``[M]`` -> ``[M, D]`` twice."""
-        return self.vae.posterior(self.item_embedding(items), packing)
-
-    def users(self, items: Tensor, packing: Packing) -> Tensor:
-        """User vectors ``[M, D]`` from the mean of z: ids ``[M]``."""
-        return self.vae.users(self.item_embedding(items), None, packing)
+    def read(self, history: History) -> History:
+        """The history with the vectors of this component."""
+        return history._replace(vectors=self.item_embedding(history.items), interests=None)
 
 
-class Components(nn.ModuleList):
+class Components(SequenceModel):
     """``K`` components and the weights of their mixture.
 
     Args:
-        share: lambda, how far the weights follow the intensity of the interests: 0 for equal weights, 1 for alpha.
+        settings: those of a ``SequenceVAE``, and ``component_share``: lambda, how far the weights follow the intensity of
+            the interests, from 0 for equal weights to 1 for alpha.
+        num_items: V.
+        max_length: length of the longest sequence.
+        count: K.
     """
 
-    def __init__(self, settings: Mapping[str, Any], num_items: int, max_length: int, count: int, share: float) -> None:
-        super().__init__(Component(settings, num_items, max_length) for _ in range(count))
-        self.share = share
+    reads_interests = mixes = True
+
+    def __init__(self, settings: Mapping[str, Any], num_items: int, max_length: int, count: int) -> None:
+        super().__init__()
+        self.share = settings["component_share"]
+        self.components = nn.ModuleList(Component(settings, num_items, max_length) for _ in range(count))
 
     def weights(self, intensity: Tensor) -> Tensor:
         """``w = (1 - lambda) / K + lambda alpha``: ``[..., K]`` -> ``[..., K]``."""
-        return (1 - self.share) / len(self) + self.share * intensity
+        return (1 - self.share) / len(self.components) + self.share * intensity
 
-    def losses(
-        self, catalogs: list[Tensor], prior: Interests, batch: TrainingBatch, item_loss: ItemLoss
-    ) -> tuple[Tensor, Tensor]:
+    def tables(self, table: Tensor) -> list[Tensor]:
+        return [component.item_embedding.weight for component in self.components]
+
+    def losses(self, history: History, targets: Targets) -> tuple[Tensor, Tensor]:
         """``sum_k w_k CE_k`` and ``sum_k w_k KL(q(z_k) || N(m_k, omega_k^2))``, sums over the targets in nats.
 
         The weights are constants here: as parameters of this bound, they would only follow the easiest component.
-
-        Args:
-            catalogs: item vectors without the padding of each component, ``[V - 1, D]``.
-            prior: the interests at the targets.
-            item_loss: from user vectors, catalog, targets, and ``weight``.
         """
+        batch, prior = targets.batch, targets.prior
         weight = self.weights(prior.intensity.detach())
-        cross_entropy = kl = torch.zeros((), device=weight.device)
-        for k, (component, catalog) in enumerate(zip(self, catalogs)):
-            mean, log_var = component.posterior(batch.items, batch.packing)
-            users = batch.select(component.vae.decode(gaussian.sample(mean, log_var), None, batch.packing))
-            cross_entropy = cross_entropy + item_loss(users, catalog, batch.target, weight=weight[:, k])
+        cross_entropy, kl = [], []
+        for k, component in enumerate(self.components):
+            mean, log_var = component.vae.posterior(component.read(history).vectors, history.packing)
+            users = batch.select(component.vae.decode(gaussian.sample(mean, log_var), None, history.packing))
+            cross_entropy.append(targets.item_loss(users, targets.catalogs[k], batch.target, weight=weight[:, k]))
             of_prior = prior.mean[:, k], prior.log_var[:, k]
-            of_targets = losses.gaussian_kl_from(*map(batch.select, (mean, log_var)), *of_prior)
-            kl = kl + (weight[:, k] * of_targets).sum()
-        return cross_entropy, kl
+            kl.append((weight[:, k] * losses.gaussian_kl_from(*map(batch.select, (mean, log_var)), *of_prior)).sum())
+        return sum(cross_entropy), sum(kl)
 
-    def block_vectors(self, items: Tensor, packing: Packing) -> Tensor:
-        """User vectors after every item ``[M, K, K D]``: that of component k in the k-th block, and zeros.
+    def users(self, history: History) -> Tensor:
+        """User vectors ``[M, K, K D]``: that of component k in the k-th block, and zeros.
 
         Their products with the item vectors of all components side by side ``[V, K D]`` are each component's scores.
         """
-        size = self[0].item_embedding.embedding_dim
-        users = [component.users(items, packing) for component in self]
-        blocks = [F.pad(own, (k * size, (len(self) - 1 - k) * size)) for k, own in enumerate(users)]
+        own = [component.vae.users(component.read(history)).squeeze(1) for component in self.components]
+        size, others = own[0].shape[1], len(own) - 1
+        blocks = [F.pad(vectors, (k * size, (others - k) * size)) for k, vectors in enumerate(own)]
         return torch.stack(blocks, 1)

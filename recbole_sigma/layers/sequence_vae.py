@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable
+from typing import Any
 
 from torch import Tensor, nn
 
 from recbole_sigma import losses
 from recbole_sigma.layers import gaussian, transformer
 from recbole_sigma.layers.interest_context import InterestContext
-from recbole_sigma.layers.interests import Interests
-from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch
-
-ItemLoss = Callable[..., Tensor]
-"""Cross-entropy of the targets, summed: of user vectors ``[N, D]`` and target ids ``[N]``."""
+from recbole_sigma.layers.packing import Packing
+from recbole_sigma.layers.sequence_model import History, SequenceModel, Targets
 
 
-class SequenceVAE(nn.Module):
+class SequenceVAE(SequenceModel):
     """Two encoders, of the mean and of the log-variance of z (11), and a decoder: three causal Transformers.
 
     Shapes: ``M`` items of a batch of sequences, ``K`` interests, ``D`` hidden size.
@@ -36,6 +33,7 @@ class SequenceVAE(nn.Module):
         self.log_var_encoder = transformer.causal_transformer(settings, max_length)
         # A bias of 0 is the plain reading of the paper: the output of the encoder, without a head.
         self.log_var_head = nn.Linear(hidden_size, hidden_size) if self._log_var_bias else nn.Identity()
+        self.reads_interests = reads_interests
         self.context = InterestContext(hidden_size, settings["hidden_dropout_prob"]) if reads_interests else None
         self.decoder = transformer.causal_transformer(settings, max_length)
 
@@ -60,34 +58,21 @@ class SequenceVAE(nn.Module):
         """
         return self.decoder(z if self.context is None else self.context(z, *interests), packing)
 
-    def users(self, items: Tensor, interests: tuple[Tensor, Tensor] | None, packing: Packing) -> Tensor:
-        """User vectors ``[M, D]`` from the mean of z, without noise (section 3.4)."""
-        return self.decode(self.mean_encoder(self.embed(items, packing), packing), interests, packing)
+    def users(self, history: History) -> Tensor:
+        """User vectors ``[M, 1, D]`` from the mean of z, without noise (section 3.4)."""
+        mean = self.mean_encoder(self.embed(history.vectors, history.packing), history.packing)
+        return self.decode(mean, history.interests, history.packing).unsqueeze(1)
 
-    def losses(
-        self,
-        items: Tensor,
-        interests: tuple[Tensor, Tensor] | None,
-        prior: Interests | None,
-        batch: TrainingBatch,
-        sample: SampledBatch,
-        item_loss: ItemLoss,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy (13), (14) and KL (12) of a batch, sums over its targets in nats.
-
-        Args:
-            items: ``[M, D]``.
-            interests: as for ``decode``.
-            prior: the interests at the targets of the sample, or None for a standard normal prior.
-            batch, sample: the whole batch, and the part of it that estimates the KL.
-            item_loss: from user vectors and targets.
-        """
-        mean, log_var = self.posterior(items, batch.packing)
+    def losses(self, history: History, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Cross-entropy (13), (14) and KL (12), sums over the targets in nats."""
+        mean, log_var = self.posterior(history.vectors, history.packing)
         z = gaussian.sample(mean, log_var)
-        users = batch.select(self.decode(z, interests, batch.packing))
-        z, mean, log_var = map(sample.select, (z, mean, log_var))
+        users = targets.batch.select(self.decode(z, history.interests, history.packing))
+        z, mean, log_var = map(targets.sample.select, (z, mean, log_var))
+        prior = targets.prior
         if prior is None:
             kl = losses.gaussian_kl(mean, log_var)
         else:
             kl = losses.mixture_kl(z, mean, log_var, prior.intensity, prior.mean, prior.log_var)  # (12)
-        return item_loss(users, batch.target), sample.scale * kl.sum()
+        (catalog,) = targets.catalogs
+        return targets.item_loss(users, catalog, targets.batch.target), targets.sample.scale * kl.sum()

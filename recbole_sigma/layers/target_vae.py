@@ -13,33 +13,36 @@ from recbole_sigma import losses
 from recbole_sigma.layers import gaussian, transformer
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interests import Interests
-from recbole_sigma.layers.packing import Packing, TrainingBatch
-from recbole_sigma.layers.sequence_vae import ItemLoss
+from recbole_sigma.layers.sequence_model import History, SequenceModel, Targets
 from recbole_sigma.precision import at_least_float32
 
 
-class TargetVAE(nn.Module):
+class TargetVAE(SequenceModel):
     """Prior ``sum_j alpha_j N(z; m_j, omega_j^2)``, posterior ``q(z | history, next item)``, and decoder.
 
     Shapes: ``M`` items of a batch of sequences, ``N`` targets, ``K`` interests, ``D`` hidden size.
 
     Args:
-        settings: those of a Transformer, ``hidden_size`` and ``log_var_bias``, with which both log-variances start.
+        settings: those of a Transformer, ``hidden_size``; ``log_var_bias``, with which both log-variances start; and
+            ``free_nats``: the KL of a target counts as no less than this, so that less does not pay; 0 for none.
         max_length: length of the longest sequence.
     """
+
+    reads_interests = mixes = True
 
     def __init__(self, settings: Mapping[str, Any], max_length: int) -> None:
         super().__init__()
         size, self.log_var_bias = settings["hidden_size"], settings["log_var_bias"]
+        self.free_nats = settings["free_nats"]
         self.embed = transformer.sequence_input(settings, max_length)
         self.encoder = transformer.causal_transformer(settings, max_length)
         self.of_interest = nn.Sequential(nn.Linear(2 * size, size), GELU(), nn.Linear(size, 2 * size))
         self.of_target = nn.Sequential(nn.Linear(2 * size, size), GELU(), nn.Linear(size, 2 * size))
         self.norm = nn.LayerNorm(size)
 
-    def state(self, items: Tensor, packing: Packing) -> Tensor:
-        """State of the encoder after every item: item vectors ``[M, D]`` -> ``[M, D]``."""
-        return self.encoder(self.embed(items, packing), packing)
+    def state(self, history: History) -> Tensor:
+        """State of the encoder after every item, ``[M, D]``."""
+        return self.encoder(self.embed(history.vectors, history.packing), history.packing)
 
     def prior(self, state: Tensor, mean: Tensor, intensity: Tensor) -> Interests:
         """The mixture: each interest, after a history, is a guess at what comes next.
@@ -56,30 +59,22 @@ class TargetVAE(nn.Module):
         shift, log_var = self._beside(state, target, self.of_target)
         return state + shift, log_var
 
-    def losses(
-        self,
-        items: Tensor,
-        interests: tuple[Tensor, Tensor],
-        target: Tensor,
-        batch: TrainingBatch,
-        item_loss: ItemLoss,
-        free_nats: float,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy at a draw of z, and KL of the posterior from the mixture, sums over the targets in nats.
+    def users(self, history: History) -> Tensor:
+        """User vectors ``[M, K, D]``: each component of the prior at its mean."""
+        return self.decode(self.prior(self.state(history), *history.interests).mean)
 
-        Args:
-            items: ``[M, D]``.
-            interests: mean ``[M, K, D]`` and intensity ``[M, K]``.
-            target: vectors of the next items, ``[N, D]``.
-            item_loss: from user vectors and targets.
-            free_nats: the KL of a target counts as no less than this, so that less does not pay.
-        """
-        state = batch.select(self.state(items, batch.packing))
-        prior = self.prior(state, *map(batch.select, interests))
-        mean, log_var = self.posterior(state, target)
+    def losses(self, history: History, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Cross-entropy at a draw of z, and KL of the posterior from the mixture, sums over the targets in nats."""
+        batch = targets.batch
+        state = batch.select(self.state(history))
+        prior = self.prior(state, *map(batch.select, history.interests))
+        mean, log_var = self.posterior(state, targets.table[batch.target])
         z = gaussian.sample(mean, log_var)
         kl = losses.mixture_kl(z, mean, log_var, prior.intensity, prior.mean, prior.log_var)
-        return item_loss(self.decode(z), batch.target), kl.clamp(min=free_nats).sum() if free_nats else kl.sum()
+        if self.free_nats:
+            kl = kl.clamp(min=self.free_nats)
+        (catalog,) = targets.catalogs
+        return targets.item_loss(self.decode(z), catalog, batch.target), kl.sum()
 
     def decode(self, z: Tensor) -> Tensor:
         """User vectors from z: ``[..., D]`` -> ``[..., D]``."""

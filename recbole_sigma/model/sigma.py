@@ -16,6 +16,7 @@ from recbole_sigma.layers.components import Components
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interests import InterestEncoder, Interests
 from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch, pack
+from recbole_sigma.layers.sequence_model import History, SequenceModel, Targets
 from recbole_sigma.layers.sequence_vae import SequenceVAE
 from recbole_sigma.layers.target_vae import TargetVAE
 from recbole_sigma.model.base import LossTerms, NextItemRecommender, WarmUp
@@ -83,12 +84,6 @@ class SIGMA(NextItemRecommender):
         self.interest_temperature, self.mie_loss = config["interest_temperature"], config["mie_loss"]
         self.orth_loss, self.detach_prior = config["orth_loss"], config["detach_prior"]
         self.num_interests = config["num_categories"] if self.prior == "mixture" or self.scorer == "interests" else 0
-        self.sees_target, self.own_components = config["posterior"] == "target", config["components"] == "own"
-        self.free_nats = config["free_nats"]
-        if self.sees_target or self.own_components:
-            self.no_vectors = "its score is a mixture of the softmaxes of its interests"
-        every_user_counts = self.scorer == "interests" or self.no_vectors is not None or not self.num_interests
-        self.mie_share = 1.0 if every_user_counts else config["mie_share"]
         if self.scorer == "sequence":
             self.loss_weights["sequence/kl"] = WarmUp(config["kl_weight"], config["kl_anneal_steps"])  # lambda
         if self.num_interests:
@@ -112,12 +107,16 @@ class SIGMA(NextItemRecommender):
         for module in self.modules():
             if isinstance(module, SequenceVAE):
                 module.init_log_var()
+        if self.mixes:
+            self.no_vectors = "its score is a mixture of the softmaxes of its interests"
+        has_share = self.num_interests > 0 and self.interests_role != "score"
+        self.mie_share = config["mie_share"] if has_share else 1.0
 
-    def _sequence_model(self, config) -> SequenceVAE | TargetVAE | Components:
-        if self.sees_target:
+    def _sequence_model(self, config) -> SequenceModel:
+        if config["posterior"] == "target":
             return TargetVAE(config, self.max_seq_length)
-        if self.own_components:
-            return Components(config, self.n_items, self.max_seq_length, self.num_interests, config["component_share"])
+        if config["components"] == "own":
+            return Components(config, self.n_items, self.max_seq_length, self.num_interests)
         reads_interests = self.num_interests > 0 and config["decoder_context"] == "interests"
         return SequenceVAE(config, self.max_seq_length, reads_interests)
 
@@ -129,114 +128,107 @@ class SIGMA(NextItemRecommender):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
-    def interests_role(self) -> str:
-        """What the interests have to do with the scores; see ``NextItemRecommender``."""
-        if self.scorer == "interests" or self.no_vectors is not None:
-            return "score"
-        return "description" if self.sequence.context is None else "context"
+    def reads_interests(self) -> bool:
+        """Whether what scores the items reads the interests after every item."""
+        return self.sequence is None or self.sequence.reads_interests
 
     @property
-    def reads_interests(self) -> bool:
-        """Whether the sequence model reads the interests after every item."""
-        return self.interests_role != "description"
+    def mixes(self) -> bool:
+        """Whether the score is a mixture of the softmaxes of the interests."""
+        return self.sequence is not None and self.sequence.mixes
+
+    @property
+    def interests_role(self) -> str:
+        """What the interests have to do with the scores; see ``NextItemRecommender``."""
+        if self.sequence is None or self.sequence.mixes:
+            return "score"
+        return "context" if self.sequence.reads_interests else "description"
 
     @property
     def item_vectors(self) -> Tensor:
-        """Vectors ``[V, E]`` that score the items; those of ``components: own`` side by side, E = K D."""
-        if self.own_components:
-            return torch.cat([self.scoring(part.item_embedding.weight) for part in self.sequence], 1)
-        return super().item_vectors
+        """Vectors ``[V, E]`` that score the items; with ``components: own`` those of all components, E = K D."""
+        tables = [self.item_embedding.weight]
+        if self.sequence is not None:
+            tables = self.sequence.tables(*tables)
+        return torch.cat([self.scoring(table) for table in tables], 1) if len(tables) > 1 else self.scoring(*tables)
 
     def loss_terms(self, batch: TrainingBatch) -> LossTerms:
-        items, catalog = self.item_embedding(batch.items), self.scoring(self.item_embedding.weight)[1:]
+        table = self.item_embedding.weight
+        vectors, catalog = self.item_embedding(batch.items), self.scoring(table)[1:]
         sample = batch.sample(self.mie_share)
         interests = prior = None
         sums, values = {}, {}
         if self.num_interests:
-            interests, prior = self._interests_and_prior(items, batch, sample)
+            interests, prior = self._interests_and_prior(vectors, batch, sample)
             users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
             sums["interests/ce"] = sample.scale * self.item_loss(
                 users, catalog, sample.batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
             sums["interests/kl"] = sample.scale * losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
             values["orthogonality"] = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
-            if self.detach_prior:
+        if self.sequence is not None:
+            if self.detach_prior and prior is not None:
                 prior = Interests(*(part.detach() for part in prior))
-        if self.scorer == "sequence":
-            sums["sequence/ce"], sums["sequence/kl"] = self._sequence_losses(
-                items, catalog, interests, prior, batch, sample
-            )
+            catalogs = [self.scoring(own)[1:] for own in self.sequence.tables(table)]
+            history = History(batch.items, vectors, batch.packing, interests)
+            targets = Targets(batch, sample, prior, table, catalogs, self.item_loss)
+            sums["sequence/ce"], sums["sequence/kl"] = self.sequence.losses(history, targets)  # (12)-(14)
         return LossTerms(sums, len(batch.target), values)
 
-    def _sequence_losses(self, items, catalog, interests, prior, batch, sample) -> tuple[Tensor, Tensor]:
-        if self.own_components:
-            catalogs = [self.scoring(part.item_embedding.weight)[1:] for part in self.sequence]
-            return self.sequence.losses(catalogs, prior, batch, self.item_loss)
-
-        def item_loss(users: Tensor, target: Tensor) -> Tensor:
-            return self.item_loss(users, catalog, target)
-
-        if self.sees_target:
-            target = self.item_embedding(batch.target)
-            return self.sequence.losses(items, interests, target, batch, item_loss, self.free_nats)
-        return self.sequence.losses(items, interests, prior, batch, sample, item_loss)
-
     def _interests_and_prior(
-        self, items: Tensor, batch: TrainingBatch, sample: SampledBatch
+        self, vectors: Tensor, batch: TrainingBatch, sample: SampledBatch
     ) -> tuple[tuple[Tensor, Tensor] | None, Interests]:
         """Mean and intensity after all items, if the sequence reads them; and the interests at the sample's targets."""
         if self.reads_interests:
-            interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
+            interests = self.interest_encoder.mean_and_intensity(vectors, batch.packing)
             mean, intensity = map(sample.select, interests)
         else:
             interests = None
-            of_sample = self.interest_encoder.mean_and_intensity(sample.rows(items), sample.batch.packing)
+            of_sample = self.interest_encoder.mean_and_intensity(sample.rows(vectors), sample.batch.packing)
             mean, intensity = map(sample.batch.select, of_sample)
         return interests, Interests(mean, self.interest_encoder.log_var(mean), intensity)
+
+    def _read(self, items: Tensor, packing: Packing) -> History:
+        vectors = self.item_embedding(items)
+        interests = self.interest_encoder.mean_and_intensity(vectors, packing) if self.reads_interests else None
+        return History(items, vectors, packing, interests)
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
         """User vectors from the means of the Gaussians, without noise (section 3.4).
 
-        K = 1 unless the interests score items or are the components of the mixture that does.
+        K = 1 unless the interests score items, or are the components of the mixture that does.
         """
-        vectors = self.item_embedding(items)
-        if self.scorer == "interests":
-            mean, _ = self.interest_encoder.mean_and_intensity(vectors, packing)
+        if self.sequence is None:
+            mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
             return self.interest_decoder(mean[packing.last]) / self.interest_temperature
-        if self.no_vectors is not None:
-            return self.interests(items, packing)[packing.last] / self.temperature
-        interests = self.interest_encoder.mean_and_intensity(vectors, packing) if self.reads_interests else None
-        return self.sequence.users(vectors, interests, packing)[packing.last].unsqueeze(1) / self.temperature
+        return self.sequence.users(self._read(items, packing))[packing.last] / self.temperature
 
     def mixture_weights(self, items: Tensor, packing: Packing) -> Tensor:
         """Weights ``[B, K]`` of the softmaxes of the interests after the last item, where their mixture scores."""
         _, intensity = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
-        intensity = intensity[packing.last]
-        return self.sequence.weights(intensity) if self.own_components else intensity
+        return self.sequence.weights(intensity[packing.last])
 
     def full_sort_predict(self, interaction) -> Tensor:
         """Scores ``[B, V]`` of every item; those of a mixture are logarithms of probabilities, -inf for the padding."""
-        if self.no_vectors is None:
+        if not self.mixes:
             return super().full_sort_predict(interaction)
         log_weights = self.mixture_weights(*pack(interaction[self.ITEM_SEQ])).log()
         return losses.mixture_scores(self.user_vectors(interaction), self.item_vectors, log_weights)
 
     def predict(self, interaction) -> Tensor:
         """Scores ``[B]`` of the item of each row."""
-        if self.no_vectors is None:
+        if not self.mixes:
             return super().predict(interaction)
         return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
 
     def interests(self, items: Tensor, packing: Packing) -> Tensor:
-        """Decoded means of the interests ``[M, K, E]`` after every item; (9) takes their products with items."""
-        vectors = self.item_embedding(items)
-        if self.own_components:
-            return self.sequence.block_vectors(items, packing)
-        mean, intensity = self.interest_encoder.mean_and_intensity(vectors, packing)
-        if self.sees_target:
-            return self.sequence.decode(
-                self.sequence.prior(self.sequence.state(vectors, packing), mean, intensity).mean
-            )
+        """Vectors of the interests ``[M, K, E]`` after every item, whose products with item vectors rank the items.
+
+        They are the decoded means of the interests (9), or the user vectors that are mixed.
+        """
+        if self.mixes:
+            return self.sequence.users(self._read(items, packing))
+        mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
         return self.interest_decoder(mean)
 
     def weights(self, items: Tensor, packing: Packing) -> Tensor:

@@ -6,6 +6,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian
+from recbole_sigma.layers.sequence_model import History
 from tests.model.helpers import NUM_ITEMS, build_sigma, packed, random_sigma
 
 SEQUENCES = [[3, 7, 7, 12, 1, 20], [5, 9], [20, 4, 11, 3, 8, 2, 6], [9, 9, 14, 5]]
@@ -34,8 +35,8 @@ def fixed_noise(monkeypatch, **shapes):
 def parts_of_target_model(model, batch):
     """State of the encoder, mean, variance and weights of the prior, at every target."""
     items = model.item_embedding(batch.items)
-    state = model.sequence.state(items, batch.packing)
     mean, intensity = model.interest_encoder.mean_and_intensity(items, batch.packing)
+    state = model.sequence.state(History(batch.items, items, batch.packing, (mean, intensity)))
     return state, model.sequence.prior(state, mean, intensity)
 
 
@@ -99,8 +100,8 @@ def test_the_loss_of_components_is_the_weighted_sum_of_their_bounds(share, monke
     noise = fixed_noise(monkeypatch, of_z=(count, 8), of_interests=(count, 3, 8))[count, 8]
     interests = model.interest_encoder(model.item_embedding(batch.items), batch.packing)
     cross_entropy = kl = 0.0
-    for k, component in enumerate(model.sequence):
-        mean, log_var = component.posterior(batch.items, batch.packing)
+    for k, component in enumerate(model.sequence.components):
+        mean, log_var = component.vae.posterior(component.item_embedding(batch.items), batch.packing)
         users = component.vae.decode(mean + (log_var / 2).exp() * noise, None, batch.packing)
         for n, target in enumerate(batch.target.tolist()):
             weight = (1 - share) / 3 + share * interests.intensity[n, k].detach()
@@ -135,10 +136,11 @@ def test_components_share_no_parameter_and_rank_with_item_vectors_of_their_own()
     model = random_sigma(components="own")
     batch = packed([3, 7, 12, 1])
     users = model.encode_users(batch.items, batch.packing)[0]
-    for k, component in enumerate(model.sequence):
-        expected = component.item_embedding.weight @ component.users(batch.items, batch.packing)[-1]
+    for k, component in enumerate(model.sequence.components):
+        mean, _ = component.vae.posterior(component.item_embedding(batch.items), batch.packing)
+        expected = component.item_embedding.weight @ component.vae.decode(mean, None, batch.packing)[-1]
         torch.testing.assert_close(model.item_vectors @ users[k], expected)
-    names = [{id(parameter) for parameter in component.parameters()} for component in model.sequence]
+    names = [{id(parameter) for parameter in component.parameters()} for component in model.sequence.components]
     assert not set.intersection(*names)
     assert model.item_vectors.shape == (NUM_ITEMS, 3 * 8)
 
