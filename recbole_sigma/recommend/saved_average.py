@@ -63,8 +63,11 @@ def _require_different_checkpoints(paths: Sequence[str]) -> None:
 
 
 def _member(path: str, place: torch.device, model_class: type | None) -> SavedModel:
-    """A member; the class is for the models of its name alone."""
-    state = checkpoint.load(path)
+    return build_member(checkpoint.load(path), path, place, model_class)
+
+
+def build_member(state: dict, path: str, place: torch.device, model_class: type | None) -> SavedModel:
+    """Build a member of an average; as ``build_model``, but the class is for the models of its name alone."""
     is_own = model_class is not None and model_class.__name__ == state["model"]
     return build_model(state, path, place, model_class if is_own else None)
 
@@ -75,8 +78,8 @@ def average_of_saved(
     """The average of models, as one that was saved.
 
     Args:
-        members: at least two; the settings, the metadata and the data set are those of the first one, with the longest
-            histories and the smallest batches of all.
+        members: at least two. Settings, metadata and data set are those of the first one, or of the first one that reads
+            times, with the longest histories and the smallest batches of all.
         average: "logits" or "probabilities".
         path: what the average is called.
         about: more entries of its state, such as ``test_result``.
@@ -84,9 +87,9 @@ def average_of_saved(
     Raises:
         CheckpointError: the members know different catalogs.
     """
-    first = members[0]
     for other in members[1:]:
-        _require_same_catalog(first, other)
+        _require_same_catalog(members[0], other)
+    first = next((member for member in members if getattr(member.model, "reads_times", False)), members[0])
     changed = {
         "MAX_ITEM_LIST_LENGTH": max(member.settings["MAX_ITEM_LIST_LENGTH"] for member in members),
         "eval_batch_size": min(member.settings["eval_batch_size"] for member in members),
