@@ -77,7 +77,7 @@ class AverageModel(AbstractRecommender):
             known = [getattr(member, name) for member in members if hasattr(member, name)]
             if known:
                 setattr(self, name, known[0])
-        self.n_items = members[0].n_items
+        self.n_items = getattr(members[0], "n_items", None)  # models of contexts have none
         self.max_seq_length = max(getattr(member, "max_seq_length", 0) for member in members)
         self.reads_times = any(getattr(member, "reads_times", False) for member in members)
         self.reads_users = any(getattr(member, "reads_users", False) for member in members)

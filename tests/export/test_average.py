@@ -36,7 +36,7 @@ def run_program(folder, format, item_seq):
     return session.run(None, {"item_seq": item_seq})[0]
 
 
-@pytest.mark.parametrize("scores", [False, True], ids=["vectors", "scores"])
+@pytest.mark.parametrize("scores", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["vectors", "scores"])
 @pytest.mark.parametrize("format", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_a_program_gives_the_lists_of_the_average(paths, rec, tmp_path, format, scores):
     export = export_checkpoint(paths, format, tmp_path / "out", scores=scores, model_class=ToyInterests)
