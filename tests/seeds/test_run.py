@@ -51,13 +51,13 @@ def histories_of(toy_path):
 
 def metrics_by_loop(paths, toy_path, remove_seen, average, held_out=1, k=5):
     """Recall@5 and NDCG@5 over users from the scores of models that are loaded one by one, in float64."""
-    singles = [recbole_sigma.load(path, "cpu") for path in paths]
+    users = list(histories_of(toy_path).values())
+    histories = [items[:-held_out] for items in users]
+    of_model = [recbole_sigma.load(path, "cpu").recommend(histories, k=40, keep_seen=True) for path in paths]
     hits, gains = [], []
-    for items in histories_of(toy_path).values():
-        history, target = items[:-held_out], items[-held_out]
-        scores = {}
-        for one in singles:
-            (found,) = one.recommend([history], k=40, keep_seen=True)
+    for items, history, *of_user in zip(users, histories, *of_model):
+        target, scores = items[-held_out], {}
+        for found in of_user:
             own = dict(zip(found.items, found.scores))
             if average == "probabilities":
                 total = math.fsum(math.exp(score) for score in own.values())

@@ -21,7 +21,7 @@ TERM_HEIGHT = 200
 def training(recommender: Recommender) -> Section:
     state = recommender.state
     history = state.get("history") or []
-    if recommender.members:
+    if "members" in state:
         why = (
             f"An {state['model']} is not trained itself. The report of each member shows its training: "
             f"{', '.join(Path(member.path).name for member in recommender.members)}."
