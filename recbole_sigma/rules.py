@@ -203,6 +203,8 @@ _COMMON = {
     "eval_step": at_least(0),
     "stopping_step": at_least(0),
     "learning_rate": more_than(0),
+    "learning_rate_schedule": one_of("constant", "cosine"),
+    "warmup_epochs": at_least(0.0),
     "weight_decay": at_least(0.0),
     "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
     "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),

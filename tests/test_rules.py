@@ -99,6 +99,8 @@ def test_rules_that_hold_for_every_model():
     """Each row: a key, a valid value, an invalid value, and the default."""
     rows = [
         ("learning_rate", 1, 0, 0.001),
+        ("learning_rate_schedule", "cosine", "linear", "constant"),
+        ("warmup_epochs", 0.5, -1, 0),
         ("weight_decay", 0, -0.1, 0.0),
         ("seed", 0, -1, 2020),
         ("seed", 2**32 - 1, 2**32, 2020),

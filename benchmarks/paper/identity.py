@@ -16,7 +16,12 @@ VOLATILE = frozenset(
 )
 """Keys that change no number, such as names, folders and devices."""
 
-BEFORE = {"train_targets": "all", "min_history": 1}
+BEFORE = {
+    "train_targets": "all",
+    "min_history": 1,
+    "learning_rate_schedule": "constant",
+    "warmup_epochs": 0,
+}
 """Settings that older records lack, with the values that describe what the plugin did then."""
 
 

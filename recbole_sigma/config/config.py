@@ -14,6 +14,7 @@ from recbole.evaluator.register import metric_information, metric_types, metrics
 from recbole.utils import EvaluatorType, ModelType
 
 from recbole_sigma.config.keys import (
+    CONSTANT_RATE,
     NOT_SETTABLE,
     SAVED_DATA,
     declared_keys,
@@ -25,6 +26,7 @@ from recbole_sigma.config.keys import (
 from recbole_sigma.config.reading import overlay, parse, preset_model, read_user_file, split_argv
 from recbole_sigma.defaults import Loader, read_own
 from recbole_sigma.errors import ConfigError, close_matches, did_you_mean
+from recbole_sigma.model.base import NextItemRecommender
 from recbole_sigma.rules import check_multiple, check_settings, list_of, number, rule_for
 
 # Not for RecBole's context-aware models, which it trains on labels and evaluates by AUC.
@@ -43,7 +45,8 @@ class Config(RecBoleConfig):
         argv: words of a command line, ``--key=value``, ``--key value`` or ``--flag``, which win over everything.
             ``sys.argv`` itself is never read.
         companions: other models that are given the same settings. A key that one of them knows, and this model does
-            not, is ignored instead of raising an error, and so are presets of one of them.
+            not, is ignored instead of raising an error, and so are presets of one of them. The schedule of the
+            learning rate is a key that only the plugin's models know.
 
     Strings in ``config_dict`` and ``argv`` are read as YAML (``1e-4`` is a number, ``[5, 10]`` a list). They stay
     strings if they are no YAML value, or if the default is a string.
@@ -188,8 +191,13 @@ class Config(RecBoleConfig):
         return self.model_class.type == ModelType.TRADITIONAL
 
     def _keys_of_companions(self) -> set[str]:
-        models = (model if isinstance(model, type) else find_model(model) for model in self._companions)
-        return set().union(*map(known_keys, models)) - known_keys(self.model_class) if self._companions else set()
+        models = [model if isinstance(model, type) else find_model(model) for model in self._companions]
+        if not models:
+            return set()
+        others = set().union(*map(known_keys, models)) - known_keys(self.model_class)
+        if not _is_own(self.model_class) and any(map(_is_own, models)):
+            others.update(CONSTANT_RATE)
+        return others
 
     # Checking --------------------------------------------------------------------------------------------------
 
@@ -207,6 +215,7 @@ class Config(RecBoleConfig):
         final["show_progress"] = final["show_progress"] and sys.stderr.isatty()
         self._check_valid_metric()
         self._check_seen()
+        self._check_schedule()
         self._check_model()
 
     def _check_keys(self):
@@ -315,6 +324,21 @@ class Config(RecBoleConfig):
                 "false as well"
             )
 
+    def _check_schedule(self):
+        final = self.final_config_dict
+        if not _is_own(self.model_class):
+            for key, value in CONSTANT_RATE.items():
+                if final[key] != value:
+                    raise ConfigError(
+                        f"{key} is {final[key]!r}; expected {value} for {self.model}: RecBole trains its models at a "
+                        "constant learning rate, and only the plugin's models follow a schedule"
+                    )
+        elif final["warmup_epochs"] > final["epochs"]:
+            raise ConfigError(
+                f"warmup_epochs is {final['warmup_epochs']}; expected at most epochs = {final['epochs']}, in which the "
+                "training ends"
+            )
+
     def _check_model(self):
         final = self.final_config_dict
         hidden_size, n_heads = final.get("hidden_size"), final.get("n_heads")
@@ -339,6 +363,11 @@ class Config(RecBoleConfig):
                 del os.environ["CUDA_VISIBLE_DEVICES"]
                 if visible is not None:
                     os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+
+def _is_own(model_class: type) -> bool:
+    """Whether a model is one of the plugin's."""
+    return issubclass(model_class, NextItemRecommender)
 
 
 def _check_split(split: Any) -> None:

@@ -47,6 +47,14 @@ NOT_SETTABLE = {
     ),
 }
 
+CONSTANT_RATE = {"learning_rate_schedule": "constant", "warmup_epochs": 0}
+"""The settings of a learning rate that never changes, which is the only one for RecBole's own models."""
+
+
+def has_schedule(config) -> bool:
+    """Whether the learning rate changes during the training."""
+    return any(config[key] != value for key, value in CONSTANT_RATE.items())
+
 
 def known_models() -> list[str]:
     """Names of the plugin's and of RecBole's models."""

@@ -9,6 +9,7 @@ from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
 from recbole_sigma.compat import allowing_users_with_every_item
+from recbole_sigma.config.keys import has_schedule
 from recbole_sigma.data.loaders import CutLoader, FullSortLoader, SampledLoader, SeenItemsSampler, SequenceDataLoader
 from recbole_sigma.data.needs import check_loaded
 from recbole_sigma.data.negatives import check_negatives
@@ -33,8 +34,8 @@ def create_loaders(config, dataset) -> tuple:
         Loaders of training, validation and test; None for a validation or test without rows.
 
     Raises:
-        ConfigError: ``topk`` is larger than the catalog, ``train_targets: cut`` needs sequences and has rows, or other
-            settings that do not fit the data.
+        ConfigError: ``topk`` is larger than the catalog, ``train_targets: cut`` or a schedule of the learning rate
+            needs sequences and has rows, or other settings that do not fit the data.
         DataError: there is nothing to train on, a column is missing, or no negative can be drawn.
     """
     num_items, longest = dataset.item_num - 1, max(config["topk"])
@@ -70,6 +71,12 @@ def _train_loader(config, dataset, train_set, sampler):
             raise ConfigError(
                 "train_targets is 'cut', and benchmark_filename names files of rows, which have a target each; "
                 "expected train_targets: all"
+            )
+        if has_schedule(config):
+            raise ConfigError(
+                f"learning_rate_schedule is {config['learning_rate_schedule']!r} and warmup_epochs is "
+                f"{config['warmup_epochs']}, and benchmark_filename names files of rows, which are trained on at a "
+                "constant learning rate; expected learning_rate_schedule: constant and warmup_epochs: 0"
             )
     loader = get_dataloader(config, "train")
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:

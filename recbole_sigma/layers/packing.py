@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -84,6 +85,12 @@ class Packing:
     @cached_property
     def _reach(self) -> list[Tensor]:
         return [self._on_device(index) for index in reach_of(self._position)]
+
+    def subset(self, sequences: Tensor) -> tuple[Packing, Tensor]:
+        """The packing of some sequences, given by their indices on the CPU, and the indices of their items among the M."""
+        packing = Packing(self.lengths[sequences], self.device)
+        start = (self._end - self.lengths)[sequences]
+        return packing, packing.repeat(start) + packing.position
 
     def prefix_sums(self, x: Tensor) -> Tensor:
         """Sums ``[M, ...]`` over the items of the same sequence up to and including each item, in float32 or wider.
@@ -189,3 +196,40 @@ class TrainingBatch(NamedTuple):
     def select(self, x: Tensor) -> Tensor:
         """The entries at the items that have a target: ``[M, ...]`` to ``[N, ...]``."""
         return x if self.at_target is None else x.index_select(0, self.at_target)
+
+    def sample(self, share: float) -> SampledBatch:
+        """A share of the sequences, rounded up, drawn anew by PyTorch's generator of the CPU.
+
+        It is the whole batch if not every item has a target.
+        """
+        num_sequences = len(self.packing.lengths)
+        num_drawn = math.ceil(share * num_sequences)
+        if num_drawn == num_sequences or self.at_target is not None:
+            return SampledBatch(self, None, 1.0)
+        drawn = torch.randperm(num_sequences)[:num_drawn]
+        packing, index = self.packing.subset(drawn)
+        part = TrainingBatch(self.items[index], packing, self.target[index], None)
+        return SampledBatch(part, index, num_sequences / num_drawn)
+
+
+class SampledBatch(NamedTuple):
+    """Some sequences of a batch, without its fields.
+
+    Attributes:
+        batch: the sequences.
+        index: ``[m]``, indices of their items among the M of the whole batch; None for all, in order.
+        scale: by which sums over the targets are multiplied: number of all sequences over that of these, so that the
+            expected value of a sum is the sum over the whole batch.
+    """
+
+    batch: TrainingBatch
+    index: Tensor | None
+    scale: float
+
+    def rows(self, x: Tensor) -> Tensor:
+        """The entries of these sequences' items: ``[M, ...]`` to ``[m, ...]``."""
+        return x if self.index is None else x.index_select(0, self.index)
+
+    def select(self, x: Tensor) -> Tensor:
+        """The entries of these sequences' items that have a target: ``[M, ...]`` to ``[n, ...]``."""
+        return self.batch.select(self.rows(x))

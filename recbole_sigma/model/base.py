@@ -219,7 +219,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
         temperature: float | None = None,
         loss: str | None = None,
     ) -> Tensor:
-        """Cross-entropy of the targets, summed, over the whole catalog or a sample of it.
+        """Cross-entropy of the targets, summed, over the whole catalog or a sample of it if that is smaller.
 
         Args:
             users: ``[N, K, E]``, or ``[N, E]`` for one vector each.
@@ -232,7 +232,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
         """
         options = {"temperature": self.temperature if temperature is None else temperature}
         operation = interest_cross_entropy
-        if (loss or self.loss) == "sampled":
+        if (loss or self.loss) == "sampled" and self.num_negatives < len(catalog):
             operation, options["num_samples"] = sampled_interest_cross_entropy, self.num_negatives
         with autocast(self.precision, users.device):
             return operation(users, catalog, target - 1, **options).sum()

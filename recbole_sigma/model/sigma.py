@@ -14,9 +14,9 @@ from recbole_sigma.layers import gaussian, transformer
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interest_context import InterestContext
 from recbole_sigma.layers.interests import InterestEncoder, Interests
-from recbole_sigma.layers.packing import Packing, TrainingBatch
+from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch
 from recbole_sigma.model.base import LossTerms, NextItemRecommender, WarmUp
-from recbole_sigma.rules import at_least, is_bool, more_than, number, one_of
+from recbole_sigma.rules import at_least, interval, is_bool, more_than, number, one_of
 
 
 class SIGMA(NextItemRecommender):
@@ -40,6 +40,7 @@ class SIGMA(NextItemRecommender):
         "kl_weight": at_least(0.0),
         "kl_anneal_steps": at_least(0),
         "mie_weight": at_least(0.0),
+        "mie_share": interval("(0, 1]"),
         "mie_kl_weight": at_least(0.0),
         "orth_weight": at_least(0.0),
         "log_var_bias": number,
@@ -66,6 +67,7 @@ class SIGMA(NextItemRecommender):
         self.scorer, self.prior = config["scorer"], config["prior"]
         self.normalize_items = config["normalize_items"]
         self.interest_temperature, self.mie_loss = config["interest_temperature"], config["mie_loss"]
+        self.mie_share = config["mie_share"] if self.scorer == "sequence" else 1.0
         self.orth_loss, self.detach_prior = config["orth_loss"], config["detach_prior"]
         self.num_interests = config["num_categories"] if self.prior == "mixture" or self.scorer == "interests" else 0
         if self.scorer == "sequence":
@@ -74,6 +76,7 @@ class SIGMA(NextItemRecommender):
             self.loss_weights["interests"] = config["mie_weight"] if self.scorer == "sequence" else 1.0  # beta_1
             self.loss_weights["interests/kl"] = config["mie_kl_weight"]
             self.loss_weights["orthogonality"] = config["orth_weight"]  # beta_2
+        self.context = None
         hidden_size, log_var_bias = config["hidden_size"], config["log_var_bias"]
 
         if self.scorer == "sequence":
@@ -82,7 +85,6 @@ class SIGMA(NextItemRecommender):
             self.log_var_encoder = transformer.causal_transformer(config, self.max_seq_length)
             # A bias of 0 is the plain reading of the paper: the output of the encoder, without a head.
             self.log_var_head = nn.Linear(hidden_size, hidden_size) if log_var_bias else nn.Identity()
-            self.context = None
             if self.num_interests and config["decoder_context"] == "interests":
                 self.context = InterestContext(hidden_size, config["hidden_dropout_prob"])
             self.decoder = transformer.causal_transformer(config, self.max_seq_length)
@@ -122,9 +124,9 @@ class SIGMA(NextItemRecommender):
         items, catalog = self.item_embedding(batch.items), self.item_vectors[1:]
         interests = prior = None
         sums, values = {}, {}
+        sample = batch.sample(self.mie_share if self.num_interests else 1.0)
         if self.num_interests:
-            interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
-            prior = self._prior_at_targets(*interests, batch)
+            interests, prior = self._interests_and_prior(items, batch, sample)
             interest_users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
         if self.scorer == "sequence":
             mean, log_var = self.posterior(items, batch.packing)
@@ -132,20 +134,29 @@ class SIGMA(NextItemRecommender):
             sequence_users = batch.select(self.decode(z, interests, batch.packing))
 
         if self.num_interests:
-            sums["interests/ce"] = self.item_loss(
-                interest_users, catalog, batch.target, self.interest_temperature, self.mie_loss
+            sums["interests/ce"] = sample.scale * self.item_loss(
+                interest_users, catalog, sample.batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
-            sums["interests/kl"] = losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
+            sums["interests/kl"] = sample.scale * losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
             values["orthogonality"] = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
         if self.scorer == "sequence":
             sums["sequence/ce"] = self.item_loss(sequence_users, catalog, batch.target)  # (13), (14)
-            sums["sequence/kl"] = self._sequence_kl(*map(batch.select, (z, mean, log_var)), prior).sum()
+            kl = self._sequence_kl(*map(sample.select, (z, mean, log_var)), prior)  # (12)
+            sums["sequence/kl"] = sample.scale * kl.sum()
         return LossTerms(sums, len(batch.target), values)
 
-    def _prior_at_targets(self, mean: Tensor, intensity: Tensor, batch: TrainingBatch) -> Interests:
-        """The interests after the items that have a target: ``[N, K, D]`` and ``[N, K]``."""
-        mean, intensity = batch.select(mean), batch.select(intensity)
-        return Interests(mean, self.interest_encoder.log_var(mean), intensity)
+    def _interests_and_prior(
+        self, items: Tensor, batch: TrainingBatch, sample: SampledBatch
+    ) -> tuple[tuple[Tensor, Tensor] | None, Interests]:
+        """What the decoder reads of the interests, after all items; and the interests at the targets of the sample."""
+        context = None
+        if self.context is not None:
+            context = self.interest_encoder.mean_and_intensity(items, batch.packing)
+            mean, intensity = map(sample.select, context)
+        else:
+            of_sample = self.interest_encoder.mean_and_intensity(sample.rows(items), sample.batch.packing)
+            mean, intensity = map(sample.batch.select, of_sample)
+        return context, Interests(mean, self.interest_encoder.log_var(mean), intensity)
 
     def _sequence_kl(self, z: Tensor, mean: Tensor, log_var: Tensor, prior: Interests | None) -> Tensor:
         if prior is None:

@@ -12,6 +12,7 @@ from recbole_sigma.training.epoch_loss import EpochLoss
 from recbole_sigma.training.finite import FiniteCheck
 from recbole_sigma.training.interrupt import defer_interrupt
 from recbole_sigma.training.saving import EpochProgress, StateSaver
+from recbole_sigma.training.schedule import Schedule, set_learning_rate
 
 
 def train_on_sequences(
@@ -23,6 +24,7 @@ def train_on_sequences(
     saver: StateSaver | None = None,
     clip_grad_norm: dict | None = None,
     show_progress: bool = False,
+    schedule: Schedule | None = None,
 ) -> EpochLoss:
     """Train for an epoch, or for the rest of one. No step waits for a GPU.
 
@@ -30,6 +32,7 @@ def train_on_sequences(
         progress: how far the epoch is; its steps so far are not repeated.
         saver: saves the state of the run from time to time and at Ctrl-C, which then waits for the end of the step.
         clip_grad_norm: arguments of ``torch.nn.utils.clip_grad_norm_``.
+        schedule: of the learning rate; None leaves it as it is.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -41,7 +44,9 @@ def train_on_sequences(
         loader.batches(done), f"Train {progress.epoch}", len(loader), initial=done, ncols=100, disable=not show_progress
     )
     with defer_interrupt(active=saver is not None) as interruption:
-        for batch in batches:
+        for step, batch in enumerate(batches, done):
+            if schedule is not None:
+                set_learning_rate(optimizer, schedule.at(progress.epoch, step))
             losses.add(_step(model, optimizer, batch, loader.targets_per_batch, finite, clip_grad_norm))
             stops = interruption.pressed
             if saver is not None and (stops or saver.is_due()):

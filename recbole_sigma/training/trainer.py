@@ -31,6 +31,7 @@ from recbole_sigma.training.model_checkpoint import contents, load_into
 from recbole_sigma.training.optimizer import fused
 from recbole_sigma.training.run_log import new_run_id
 from recbole_sigma.training.saving import EpochProgress, StateSaver
+from recbole_sigma.training.schedule import schedule_of
 
 PREDICTED_PAIRS = 4096
 """Pairs of user and item that are scored at once for models that cannot score the whole catalog."""
@@ -74,6 +75,7 @@ class ResumableTrainer(Trainer):
         self.saver: StateSaver | None = None
         self.finite = FiniteCheck(lambda: self.saved_model_file if self.has_checkpoint else None)
         self._epoch_loss: EpochLoss | None = None  # of the last epoch, for the plugin's models
+        self._rates: tuple[float, float] | None = None  # of its first and last step, if they follow a schedule
 
     @property
     def _is_own(self) -> bool:
@@ -92,7 +94,10 @@ class ResumableTrainer(Trainer):
         self.finite.begin_epoch(epoch_idx, step=len(progress.losses))
         if isinstance(train_data, SequenceDataLoader):
             parts = self.model, self.optimizer, train_data, progress, self.finite, self.saver
-            self._epoch_loss = train_on_sequences(*parts, self.clip_grad_norm, show_progress)
+            schedule = schedule_of(self.config, steps=len(train_data))
+            self._epoch_loss = train_on_sequences(*parts, self.clip_grad_norm, show_progress, schedule)
+            if schedule is not None:
+                self._rates = schedule.at(epoch_idx, 0), schedule.at(epoch_idx, len(train_data) - 1)
             losses, entry = self._epoch_loss.total, self._epoch_loss.history_entry()
         else:
             losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
@@ -106,7 +111,12 @@ class ResumableTrainer(Trainer):
 
     def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
         line = super()._generate_train_loss_output(epoch_idx, s_time, e_time, losses)
-        return self._epoch_loss.add_to_line(line, self.config["loss_decimal_place"] or 4) if self._epoch_loss else line
+        if self._epoch_loss is not None:
+            line = self._epoch_loss.add_to_line(line, self.config["loss_decimal_place"] or 4)
+        if self._rates is not None:
+            first, last = self._rates
+            line = f"{line.removesuffix(']')}; learning rate: {first:.3g} to {last:.3g}]"
+        return line
 
     def _add_train_loss_to_tensorboard(self, epoch_idx, losses, tag="Loss/Train"):
         if self._epoch_loss is None:
@@ -114,6 +124,8 @@ class ResumableTrainer(Trainer):
         else:
             for name, value in self._epoch_loss.scalars(tag).items():
                 self.tensorboard.add_scalar(name, value, epoch_idx)
+        if self._rates is not None:
+            self.tensorboard.add_scalar("Learning rate/Last step", self._rates[1], epoch_idx)
 
     # Checkpoints -----------------------------------------------------------------------------------------------
 

@@ -154,10 +154,13 @@ def test_a_record_without_a_planned_setting_is_of_another_run_even_if_that_is_th
     assert not is_record_of(with_settings(run, **{key: ...}), run)
 
 
-def test_a_record_from_before_a_setting_is_of_a_run_that_does_the_same(run):
-    older = with_settings(run, train_targets=..., min_history=...)
+@pytest.mark.parametrize(
+    "other", [{"train_targets": "cut"}, {"learning_rate_schedule": "cosine"}, {"warmup_epochs": 1}]
+)
+def test_a_record_from_before_a_setting_is_of_a_run_that_does_the_same(run, other):
+    older = with_settings(run, train_targets=..., min_history=..., learning_rate_schedule=..., warmup_epochs=...)
     assert is_record_of(older, run)
-    assert not is_record_of(older, run._replace(settings={**run.settings, "train_targets": "cut"}))
+    assert not is_record_of(older, run._replace(settings={**run.settings, **other}))
 
 
 def test_a_record_without_a_setting_is_not_of_a_run_that_sets_it_to_nothing(run):

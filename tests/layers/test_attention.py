@@ -60,8 +60,8 @@ def rotate(vector, position):
     return torch.tensor(turned, dtype=torch.double)
 
 
-def naive_attention(module, x, position):
-    """One sequence, head, query and key at a time."""
+def naive_attention(module, x, position, kept=None):
+    """One sequence, head, query and key at a time; ``kept [B, H, T, T]`` multiplies the weights."""
     size = D // HEADS
     result = torch.zeros_like(x)
     for b in range(len(x)):
@@ -80,6 +80,8 @@ def naive_attention(module, x, position):
                         score = score + module.distance_bias[head, t - s]
                     scores.append(score)
                 weights = torch.stack(scores).softmax(0)
+                if kept is not None:
+                    weights = weights * kept[b, head, t, : t + 1]
                 heads.append(sum(weight * value[s, part] for s, weight in enumerate(weights)))
             result[b, t] = module.output(torch.cat(heads))
     return result
@@ -91,6 +93,31 @@ def test_attention_equals_a_naive_loop_over_queries_and_keys(position):
     module, x = attention(position), torch.randn(B, T, D, dtype=torch.double)
     # The angles of rotary are kept in float32.
     torch.testing.assert_close(on_padded(module, x), naive_attention(module, x, position), rtol=1e-6, atol=1e-6)
+
+
+class Kept(torch.nn.Module):
+    """Dropout that keeps what it is told."""
+
+    p = 0.5
+
+    def __init__(self, kept):
+        super().__init__()
+        self.kept = kept
+
+    def forward(self, weights):
+        return weights * self.kept
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@torch.no_grad()
+def test_dropout_in_training_drops_weights_of_attention_after_the_softmax(position):
+    module, x = attention(position), torch.randn(B, T, D, dtype=torch.double)
+    kept = 2.0 * (torch.rand(B, HEADS, T, T) < 0.5).double()
+    module.dropout = Kept(kept)
+    expected = naive_attention(module, x, position, kept)
+    torch.testing.assert_close(on_padded(module.train(), x), expected, rtol=1e-6, atol=1e-6)
+    plain = naive_attention(module, x, position)
+    torch.testing.assert_close(on_padded(module.eval(), x), plain, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("position", POSITIONS)

@@ -170,3 +170,46 @@ def test_a_training_batch_selects_the_items_that_have_a_target():
     x = torch.arange(3.0)
     assert TrainingBatch(items, packing, items, None).select(x) is x
     assert TrainingBatch(items, packing, items[1:], torch.tensor([1, 2])).select(x).tolist() == [1, 2]
+
+
+def test_a_subset_of_a_packing_has_the_items_of_its_sequences():
+    lengths = torch.tensor([3, 0, 2, 4])
+    items = torch.tensor([10, 11, 12, 30, 31, 40, 41, 42, 43])
+    packing, index = Packing(lengths).subset(torch.tensor([3, 1, 0]))
+    assert items[index].tolist() == [40, 41, 42, 43, 10, 11, 12]
+    assert packing.lengths.tolist() == [4, 0, 3]
+
+
+def test_a_sample_draws_whole_sequences_without_repetition_and_scales_to_all_of_them():
+    lengths = torch.tensor([1, 2, 3, 4])
+    items = torch.arange(1, 11)
+    batch = TrainingBatch(items, Packing(lengths), items + 100, None)
+    owner = [sequence for sequence, length in enumerate(lengths.tolist()) for _ in range(length)]
+    torch.manual_seed(0)
+    drawn = set()
+    for _ in range(100):
+        sample = batch.sample(0.5)
+        of_items = [owner[item - 1] for item in sample.batch.items.tolist()]
+        chosen = list(dict.fromkeys(of_items))
+        assert len(chosen) == 2 and sample.scale == 2.0
+        assert of_items == [sequence for sequence in chosen for _ in range(lengths[sequence])]
+        assert sample.batch.packing.lengths.tolist() == lengths[chosen].tolist()
+        assert sample.batch.target.tolist() == (sample.batch.items + 100).tolist()
+        assert sample.rows(items).tolist() == sample.select(items).tolist() == sample.batch.items.tolist()
+        drawn.add(tuple(sorted(chosen)))
+    assert len(drawn) == 6  # every pair of the four
+
+
+@pytest.mark.parametrize("share, count", [(0.01, 1), (0.25, 1), (0.26, 2), (0.75, 3), (1.0, 4)])
+def test_the_share_of_a_sample_is_rounded_up(share, count):
+    items = torch.arange(1, 9)
+    sample = TrainingBatch(items, Packing(torch.tensor([2, 2, 2, 2])), items, None).sample(share)
+    assert len(sample.batch.packing.lengths) == count and sample.scale == 4 / count
+
+
+def test_a_batch_without_a_target_at_every_item_is_sampled_whole():
+    items, packing = pack(torch.tensor([[5, 6], [7, 0]]))
+    batch = TrainingBatch(items, packing, items[1:], torch.tensor([1, 2]))
+    sample = batch.sample(0.5)
+    assert sample.batch is batch and sample.scale == 1
+    assert sample.select(torch.arange(3.0)).tolist() == [1, 2]

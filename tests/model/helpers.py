@@ -34,6 +34,7 @@ SMALL = {
     "num_interests": 3,
     "num_negatives": 7,
     "mie_loss": "full",
+    "mie_share": 1.0,
     "item_dropout_prob": 0.0,
     "hidden_dropout_prob": 0.0,
     "attn_dropout_prob": 0.0,

@@ -1,6 +1,5 @@
 """What must be true of SIGMA, point by point, on a model of a few hundred parameters without dropout."""
 
-import importlib
 import itertools
 import math
 
@@ -343,14 +342,42 @@ def test_log_var_starts_near_its_bias():
 
 
 @pytest.mark.parametrize("kind, term", [("loss", "sequence/ce"), ("mie_loss", "interests/ce")])
-def test_sampled_loss_of_the_whole_catalog_is_the_full_loss(kind, term, noise, monkeypatch):
+@pytest.mark.parametrize("num_negatives", [NUM_ITEMS - 1, 1000])
+def test_as_many_negatives_as_there_are_items_make_a_sampled_loss_the_full_loss(kind, term, num_negatives, noise):
     batch = all_positions(*SEQUENCES)
     full = terms_of(random_sigma(), batch).sums[term]
-    model = random_sigma(**{kind: "sampled", "num_negatives": NUM_ITEMS - 1})
-    every_item_once = torch.arange(NUM_ITEMS - 1), torch.zeros(NUM_ITEMS - 1, dtype=torch.double)  # of weight 1
-    operation = importlib.import_module("recbole_sigma.ops.interest_cross_entropy")  # a function has the same name
-    monkeypatch.setattr(operation, "sample_negatives", lambda *_: every_item_once)
-    torch.testing.assert_close(terms_of(model, batch).sums[term], full)
+    sampled = terms_of(random_sigma(**{kind: "sampled", "num_negatives": num_negatives}), batch).sums[term]
+    assert torch.equal(sampled, full)
+    of_some = terms_of(random_sigma(**{kind: "sampled", "num_negatives": NUM_ITEMS - 2}), batch).sums[term]
+    assert not torch.isclose(of_some, full, rtol=1e-6)
+
+
+@pytest.mark.parametrize("context", ["none", "interests"])
+def test_the_loss_of_the_interests_of_some_users_is_on_average_that_of_all(context, monkeypatch):
+    monkeypatch.setattr(gaussian, "sample", lambda mean, log_var: mean)
+    settings = {"decoder_context": context, "kl_weight": 0.5, "mie_weight": 0.7, "mie_kl_weight": 0.2}
+    model = random_sigma(**settings, mie_share=0.5).eval()  # eval: no noise assigns items to categories
+    whole = random_sigma(**settings, mie_share=1.0).eval()
+    batch = packed(*SEQUENCES)
+    expected = whole.loss_terms(batch)
+    expected_gradients = gradients(whole, whole.calculate_loss(batch))
+    pairs = list(itertools.permutations(range(len(SEQUENCES)), 2))
+    terms, of_pairs = [], []
+    for pair in pairs:
+        rest = [sequence for sequence in range(len(SEQUENCES)) if sequence not in pair]
+        monkeypatch.setattr(torch, "randperm", lambda size: torch.tensor([*pair, *rest]))
+        terms.append(model.loss_terms(batch).sums)
+        of_pairs.append(gradients(model, model.calculate_loss(batch)))
+    for name in SUMS:
+        torch.testing.assert_close(sum(term[name] for term in terms) / len(pairs), expected.sums[name], msg=name)
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(sum(one[name] for one in of_pairs) / len(pairs), gradient, msg=name)
+
+
+def test_the_scorer_interests_trains_on_every_user(noise):
+    batch = packed(*SEQUENCES)
+    terms = [random_sigma(scorer="interests", mie_share=share).loss_terms(batch).sums for share in (0.25, 1.0)]
+    assert torch.equal(terms[0]["interests/ce"], terms[1]["interests/ce"])
 
 
 # 4. Numbers ----------------------------------------------------------------------------------------------------------
@@ -573,6 +600,7 @@ REFUSED = [
         ["initializer_range", "temperature", "category_temperature", "interest_temperature"],
         [0, -1.0, math.inf, None],
     ),
+    (["mie_share"], [0, -0.5, 1.01, "0.5", True, None, math.nan]),
     (["kl_weight", "mie_weight", "mie_kl_weight", "orth_weight"], [-0.1, math.nan, math.inf, "1e-4", None]),
     (["kl_anneal_steps"], [-1, 0.5, None]),
     (["log_var_bias"], [math.nan, math.inf, "-2", None, False]),
