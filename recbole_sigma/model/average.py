@@ -48,7 +48,7 @@ def average_of(members: Sequence[nn.Module], average: str = "logits") -> Average
             f"its members have {listed(map(str, numbers))} vectors of a user, which make {math.prod(numbers):,} "
             f"combinations; expected at most {MOST_VECTORS}",
         )
-    return VectorAverage(members)
+    return VectorAverage(members, ranks_whole_rows=sum(number > 1 for number in numbers) > 1)
 
 
 class AverageModel(AbstractRecommender):
@@ -86,7 +86,7 @@ class AverageModel(AbstractRecommender):
     def _scores(self, interaction) -> list[Tensor]:
         """Scores ``[B, V]`` of each member."""
         rows = [rows_for(member, interaction) for member in self.members]
-        return [member.full_sort_predict(own).view(len(interaction), -1) for member, own in zip(self.members, rows)]
+        return [member.full_sort_predict(own).reshape(len(interaction), -1) for member, own in zip(self.members, rows)]
 
 
 class LogitAverage(AverageModel):
@@ -109,12 +109,17 @@ class VectorAverage(LogitAverage):
 
     Shapes: ``K`` user vectors, the product of the members' numbers; ``E`` their size, the sum of the members' sizes.
 
+    Args:
+        members: models with ``user_vectors`` and ``item_vectors``.
+        ranks_whole_rows: whether the members' scores are fewer products than all combinations of their vectors.
+
     Attributes:
         item_vectors: ``[V, E]``.
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(self, members: Sequence[nn.Module], ranks_whole_rows: bool = False) -> None:
         super().__init__(members, None)
+        self.ranks_whole_rows = ranks_whole_rows
         with torch.no_grad():
             vectors = torch.cat([member.item_vectors for member in members], 1)
         self.register_buffer("item_vectors", vectors, persistent=False)

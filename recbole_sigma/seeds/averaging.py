@@ -20,7 +20,7 @@ from recbole_sigma.training.seen_rules import compare_rules
 from recbole_sigma.training.trainer import ResumableTrainer
 
 
-def test_averages(config: Config, rows: list[dict], run_id: str) -> dict:
+def validate_and_test(config: Config, rows: list[dict], run_id: str) -> dict:
     """Validate the averages of logits and of probabilities, and test the one with the better result of validation.
 
     Args:

@@ -15,7 +15,7 @@ from recbole_sigma.errors import ConfigError
 from recbole_sigma.quick_start import interrupted_run, run
 from recbole_sigma.recommend.members import MEMBERS, write_members
 from recbole_sigma.result_table import table
-from recbole_sigma.seeds.averaging import test_averages
+from recbole_sigma.seeds.averaging import validate_and_test
 from recbole_sigma.seeds.progress import Progress, find_progress
 from recbole_sigma.seeds.summary import notes, spread
 from recbole_sigma.training.run_log import check_folders, new_run_id
@@ -143,12 +143,13 @@ def _average(config: Config, rows: list[dict], path: Path) -> dict:
     """The row of the average; its members are listed at ``path``."""
     seeds, checkpoints = ", ".join(str(row["seed"]) for row in rows), [row["checkpoint"] for row in rows]
     try:
-        row = {**test_averages(config, rows, path.name[: -len(MEMBERS)]), "seed": seeds, "checkpoint": None}
+        average = {**validate_and_test(config, rows, path.name[: -len(MEMBERS)]), "seed": seeds, "checkpoint": None}
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            about = {"valid_result": row["best_valid_result"], "test_result": row["test_result"], "seeds": seeds}
-            write_members(path, checkpoints, row["average"], about)
-            row["checkpoint"] = str(path)
-        return row
+            results = {"valid_result": average["best_valid_result"], "test_result": average["test_result"]}
+            about = {"seeds": [row["seed"] for row in rows], **results}
+            write_members(path, checkpoints, average["average"], about)
+            average["checkpoint"] = str(path)
+        return average
     except Exception as error:
         return failure(f"average of {len(rows)} {config['model']}", error, seed=seeds)
 

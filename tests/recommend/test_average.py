@@ -153,6 +153,16 @@ def test_probabilities_of_large_scores_neither_overflow_nor_vanish(members, hist
     assert torch.allclose(found[:, 1:].double(), expected, rtol=1e-4, atol=1e-3)
 
 
+def test_combinations_of_vectors_are_not_ranked_where_the_scores_are_fewer_products(members, histories, monkeypatch):
+    several, single = (recbole_sigma.load(members(name), "cpu") for name in ("several vectors", "three seeds"))
+    expected = single.recommend(histories)
+    for rec in (several, single):
+        monkeypatch.setattr(type(rec.model), "user_vectors", lambda *args: 1 / 0)
+    assert len(several.recommend(histories)) == len(expected)
+    with pytest.raises(ZeroDivisionError):
+        single.recommend(histories)
+
+
 def test_the_order_of_the_members_changes_nothing_but_rounding(members, histories):
     paths = members("several vectors")
     first, second = (recbole_sigma.load(own, "cpu").recommend(histories, 20) for own in (paths, paths[::-1]))

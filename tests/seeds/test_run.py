@@ -254,7 +254,7 @@ def test_one_seed_that_is_left_has_a_mean_and_no_spread_or_average(settings, fai
 
 
 def test_an_average_that_fails_leaves_the_seeds(settings, monkeypatch, capsys):
-    monkeypatch.setattr("recbole_sigma.seeds.run.test_averages", lambda *args: 1 / 0)
+    monkeypatch.setattr("recbole_sigma.seeds.run.validate_and_test", lambda *args: 1 / 0)
     assert main(["--model=SASRecAP", "--dataset=toy", *words(settings, epochs=1), "--seeds=1,2"]) == 1
     out = capsys.readouterr().out
     assert "failed: ZeroDivisionError" in out and "standard deviation" in out and "use it" not in out
@@ -305,4 +305,4 @@ def test_members_that_were_tested_on_other_rows_are_not_averaged(finished, setti
     rows = [{**row, "tested": {**row["tested"], "digest": "other"}} for row in result["rows"]]
     monkeypatch.chdir(folder)
     with pytest.raises(DataError, match="the members were not tested on the same interactions"):
-        averaging.test_averages(recbole_sigma.Config("SASRecAP", "toy", config_dict=settings), rows, "name")
+        averaging.validate_and_test(recbole_sigma.Config("SASRecAP", "toy", config_dict=settings), rows, "name")
