@@ -107,7 +107,9 @@ def run(config: Config, saved: bool = True) -> dict:
 def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]:
     """What ``run`` returns, and the rows of its test, so that those of two models can be compared."""
     if config["seeds"] is not None:
-        raise ConfigError(f"seeds is {config['seeds']!r}, which trains several models; expected run_seeds, or seed for one")
+        raise ConfigError(
+            f"seeds is {config['seeds']!r}, which trains several models; expected run_seeds, or seed for one"
+        )
     check_folders(config["model"], config["checkpoint_dir"])
     trains = config["checkpoint"] is None
     interrupted = interrupted_run(config, trains and saved) if config["resume"] else None

@@ -93,9 +93,7 @@ class Progress:
         self.path.unlink(missing_ok=True)
 
 
-def find_progress(
-    folder: Path, names: Sequence[str], settings: dict[str, Any], seeds: Sequence[int]
-) -> str | None:
+def find_progress(folder: Path, names: Sequence[str], settings: dict[str, Any], seeds: Sequence[int]) -> str | None:
     """Name of the newest interrupted run of these seeds; None if there is none.
 
     Args:

@@ -99,7 +99,9 @@ def test_what_has_no_vectors_is_refused_with_the_reason(paths, train_toy, tmp_pa
 
 def test_members_that_read_different_lengths_are_no_program(train_toy, tmp_path):
     paths = [train_toy("SASRecAP", MAX_ITEM_LIST_LENGTH=own) for own in (10, 3)]
-    with pytest.raises(RequestError, match="its members read the last 10 and 3 items; expected members of one MAX_ITEM"):
+    with pytest.raises(
+        RequestError, match="its members read the last 10 and 3 items; expected members of one MAX_ITEM"
+    ):
         export_checkpoint(paths, "torch", tmp_path / "out")
     export = export_checkpoint(paths, "safetensors", tmp_path / "out")
     rec = recbole_sigma.load(paths, "cpu")

@@ -237,7 +237,9 @@ def test_an_average_is_as_large_as_its_members(members):
     paths = members("three seeds")
     rec = recbole_sigma.load(paths, "cpu")
     alone = [recbole_sigma.load(path, "cpu").model for path in paths]
-    assert sum(map(torch.numel, rec.model.parameters())) == sum(sum(map(torch.numel, one.parameters())) for one in alone)
+    assert sum(map(torch.numel, rec.model.parameters())) == sum(
+        sum(map(torch.numel, one.parameters())) for one in alone
+    )
     assert rec.path == str(paths[0].with_name(f"{paths[0].stem}-and-2-more.pth"))
     assert not rec.model.training and not any(member.training for member in rec.model.members)
 
@@ -297,7 +299,10 @@ def test_wrong_requests_are_refused(trained, members, tmp_path):
 def written(members, tmp_path):
     """A list of members beside them."""
     (tmp_path / "saved").mkdir()
-    paths = [shutil.copy(path, tmp_path / "saved" / f"SIGMA-{place}.pth") for place, path in enumerate(members("three seeds"))]
+    paths = [
+        shutil.copy(path, tmp_path / "saved" / f"SIGMA-{place}.pth")
+        for place, path in enumerate(members("three seeds"))
+    ]
     write_members(tmp_path / "saved" / "own.members.json", paths, "probabilities", {"test_result": {"recall@5": 0.5}})
     return tmp_path / "saved" / "own.members.json"
 
@@ -326,7 +331,12 @@ def test_a_list_names_its_members_by_relative_paths_and_moves_with_them(written,
 
 def test_a_folder_means_its_newest_checkpoint_or_list(written):
     folder = written.parent
-    for path, time in ((written, 3), (folder / "SIGMA-1.pth", 2), (folder / "SIGMA-0.pth", 1), (folder / "SIGMA-2.pth", 1)):
+    for path, time in (
+        (written, 3),
+        (folder / "SIGMA-1.pth", 2),
+        (folder / "SIGMA-0.pth", 1),
+        (folder / "SIGMA-2.pth", 1),
+    ):
         os.utime(path, (time, time))
     assert recbole_sigma.load(folder, "cpu").path == str(written)
     os.utime(folder / "SIGMA-0.pth", (4, 4))

@@ -16,9 +16,9 @@ from recbole_sigma.errors import CheckpointError, ConfigError
 from recbole_sigma.seeds import averaging
 from recbole_sigma.seeds.progress import Progress
 from recbole_sigma.training import checkpoint
-from recbole_sigma.training.locks import FileLock
 from recbole_sigma.training.finite import FiniteCheck
-from tests.training.interrupted import PROCESSES, TIMEOUT, differences, leaves
+from recbole_sigma.training.locks import FileLock
+from tests.training.interrupted import PROCESSES, TIMEOUT, die_at, differences, leaves
 
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 10, "epochs": 3, "topk": [5], "learning_rate": 0.01}
 SMALL.update(valid_metric="NDCG@5", state="info", show_progress=False, train_batch_size=7)
@@ -45,20 +45,8 @@ def _command_line(folder, words, moment):
     os.chdir(folder)
     sys.stdout = sys.stderr = open("output", "a", buffering=1)
     if moment is not None:
-        _die_at(*MOMENTS[moment])
+        die_at(*MOMENTS[moment])
     sys.exit(main(words))
-
-
-def _die_at(owner, name, call):
-    original, calls = getattr(owner, name), []
-
-    def dying(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-
-    setattr(owner, name, dying)
 
 
 def command(folder, words, moment=None):
@@ -195,7 +183,9 @@ def test_other_data_are_refused(interrupted, toy_path, tmp_path):
     rows = (toy_path / "toy" / "toy.inter").read_text().splitlines()
     (tmp_path / "data" / "toy").mkdir(parents=True)
     (tmp_path / "data" / "toy" / "toy.inter").write_text("\n".join(rows[:-1]) + "\n")
-    with pytest.raises(CheckpointError, match="the interactions are not those that seeds-SASRecAP-toy-.* was trained on"):
+    with pytest.raises(
+        CheckpointError, match="the interactions are not those that seeds-SASRecAP-toy-.* was trained on"
+    ):
         run_seeds("SASRecAP", "toy", SEEDS, config_dict={**interrupted, "data_path": str(tmp_path / "data")})
 
 

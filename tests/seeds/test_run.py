@@ -115,7 +115,9 @@ def test_the_evaluation_of_both_averages_is_that_of_a_plain_loop_over_users(sett
     for kind in ("logits", "probabilities"):
         expected = metrics_by_loop(paths, toy_path, remove_seen, kind, held_out=2)
         assert average["valid_results"][kind] == pytest.approx(expected, abs=6e-5)  # of four decimals
-    assert average["test_result"] == pytest.approx(metrics_by_loop(paths, toy_path, remove_seen, average["average"]), abs=6e-5)
+    assert average["test_result"] == pytest.approx(
+        metrics_by_loop(paths, toy_path, remove_seen, average["average"]), abs=6e-5
+    )
 
 
 @pytest.mark.parametrize("better", ["logits", "probabilities"])
@@ -263,7 +265,7 @@ def test_an_average_that_fails_leaves_the_seeds(settings, monkeypatch, capsys):
 
 # Wrong inputs ------------------------------------------------------------------------------------------------------
 
-WRONG = ["[]", "[1]", "1", "1,1", "1,-2", "1,2.5", "1,a", "1,,2", "", "true", "{1: 2}", "1,4294967296", "[1,true]", "[[1,2]]"]
+WRONG = "[] [1] 1 1,1 1,-2 1,2.5 1,a 1,,2 true {1:2} 1,4294967296 [1,true] [[1,2]]".split() + [""]
 
 
 @pytest.mark.parametrize("seeds", WRONG)
@@ -286,7 +288,9 @@ def test_seeds_go_with_one_model_that_is_trained(settings, capsys):
     assert "seeds is [1, 2] in a comparison of several models; expected one model with seeds" in capsys.readouterr().err
     assert main(["--model=SASRecAP", *given, "--checkpoint=a.pth"]) == 2
     assert "checkpoint is for a single model; expected seeds without checkpoint" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="seeds is .* which trains several models; expected run_seeds, or seed for one"):
+    with pytest.raises(
+        ConfigError, match="seeds is .* which trains several models; expected run_seeds, or seed for one"
+    ):
         run_recbole_sigma("SASRecAP", "toy", config_dict={**settings, "seeds": [1, 2]})
     with pytest.raises(ConfigError, match="no seeds are given; expected at least two"):
         run_seeds("SASRecAP", "toy", config_dict=settings)
