@@ -172,7 +172,7 @@ def test_the_command_prints_the_table_and_how_to_use_it(settings, tmp_path, caps
     assert "average is 'mean'; expected one of logits, probabilities" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("model", ["Pop", "BPR"])
+@pytest.mark.parametrize("model", ["Pop", pytest.param("BPR", marks=pytest.mark.slow)])
 def test_a_model_of_recbole_that_is_not_sequential_has_an_average_and_no_list(settings, model):
     given = {key: value for key, value in settings.items() if key not in ("hidden_size", "inner_size")}
     given = {key: value for key, value in given.items() if key != "MAX_ITEM_LIST_LENGTH"}
@@ -183,6 +183,7 @@ def test_a_model_of_recbole_that_is_not_sequential_has_an_average_and_no_list(se
         assert average["valid_results"]["logits"] == result["rows"][0]["best_valid_result"]
 
 
+@pytest.mark.slow
 def test_sampled_candidates_have_an_average_of_logits_alone(settings):
     given = {**settings, "eval_args": {"mode": "uni20"}}
     result = run_seeds("SASRecAP", "toy", [1, 2], config_dict=given)
