@@ -32,6 +32,21 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 @without_autocast
+def gaussian_kl_from(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var: Tensor) -> Tensor:
+    """KL of N(mean, exp(log_var)) from N(prior_mean, exp(prior_log_var)) in nats, summed over dimensions.
+
+    Args:
+        mean, log_var, prior_mean, prior_log_var: ``[..., D]``.
+
+    Returns:
+        ``[...]``.
+    """
+    excess = log_var - prior_log_var
+    error = (mean - prior_mean) * torch.exp(-0.5 * prior_log_var)
+    return 0.5 * ((excess.expm1() - excess).sum(-1) + vecdot(error, error))
+
+
+@without_autocast
 def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """Log-density of the diagonal Gaussian N(mean, exp(log_var)) at z.
 
@@ -102,6 +117,23 @@ def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
     if form == "linear":
         return off_diagonal.sum()
     raise ValueError(f"form is {form!r}; expected 'squared' or 'linear'")
+
+
+@without_autocast
+def mixture_scores(users: Tensor, items: Tensor, log_weights: Tensor) -> Tensor:
+    """Log-probability of each item under a mixture of softmaxes, ``log sum_k w_k softmax_v(u_k . v)``.
+
+    Args:
+        users: ``[N, K, E]``.
+        items: ``[V, E]``, of which row 0 is the padding, with a probability of 0.
+        log_weights: log w, ``[N, K]``, whose exponentials sum to 1 over K.
+
+    Returns:
+        ``[N, V]`` in nats, in float32 or wider.
+    """
+    logits = at_least_float32(users @ items.T)  # [N, K, V]
+    logits[..., 0] = -math.inf
+    return torch.logsumexp(logits.log_softmax(-1) + log_weights.unsqueeze(-1), 1)
 
 
 def interest_scores(interests: Tensor, items: Tensor) -> Tensor:

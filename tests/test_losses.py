@@ -153,6 +153,16 @@ def test_mixture_kl_of_narrow_inputs_is_computed_in_float32(dtype):
     torch.testing.assert_close(value, losses.mixture_kl(*(t.float() for t in narrow)), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.double])
+def test_gaussian_kl_from_equals_torch_distributions(dtype):
+    mean, log_var, prior_mean, prior_log_var = torch.randn(4, N, D, dtype=dtype)
+    posterior, prior = (Normal(m, (v / 2).exp()) for m, v in ((mean, log_var), (prior_mean, prior_log_var)))
+    expected = kl_divergence(posterior, prior).sum(-1)
+    torch.testing.assert_close(losses.gaussian_kl_from(mean, log_var, prior_mean, prior_log_var), expected)
+    of_standard = losses.gaussian_kl_from(mean, log_var, torch.zeros_like(mean), torch.zeros_like(mean))
+    torch.testing.assert_close(of_standard, losses.gaussian_kl(mean, log_var))
+
+
 # Orthogonality (4) ---------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +207,25 @@ def test_interest_scores_are_the_best_over_the_interests():
     scores = losses.interest_scores(interests, items)
     expected = [[max((u @ v).item() for u in row) for v in items] for row in interests]
     torch.testing.assert_close(scores, torch.tensor(expected))
+
+
+def test_mixture_scores_are_log_probabilities_of_a_mixture_of_softmaxes_without_the_padding():
+    users, items, weights = torch.randn(N, K, D), torch.randn(V, D), torch.rand(N, K).softmax(-1)
+    weights[0] = torch.tensor([1.0, *[0.0] * (K - 1)])
+    scores = losses.mixture_scores(users, items, weights.log())
+    probability = (users.double() @ items[1:].double().T).softmax(-1)
+    expected = (weights.double().unsqueeze(-1) * probability).sum(1).log()
+    torch.testing.assert_close(scores[:, 1:].double(), expected, rtol=1e-5, atol=1e-5)
+    assert (scores[:, 0] == -torch.inf).all()
+
+
+def test_mixture_scores_of_very_different_logits_are_finite_and_exact():
+    users = torch.tensor([[[1e4, 0.0], [0.0, 1.0]]])
+    items = torch.tensor([[5.0, 5.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]])
+    scores = losses.mixture_scores(users, items, torch.tensor([[0.25, 0.75]]).log())
+    of_second = torch.tensor([0.0, 1.0, 2.0]).double().softmax(0)
+    expected = 0.25 * torch.tensor([1.0, 0.0, 0.0]) + 0.75 * of_second
+    torch.testing.assert_close(scores[0, 1:].double(), expected.log())
 
 
 def test_arguments_may_be_given_by_name():

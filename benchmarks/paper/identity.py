@@ -21,6 +21,11 @@ BEFORE = {
     "min_history": 1,
     "learning_rate_schedule": "constant",
     "warmup_epochs": 0,
+    "mie_share": 1.0,
+    "posterior": "history",
+    "free_nats": 0.0,
+    "components": "shared",
+    "component_share": 0.0,
 }
 """Settings that older records lack, with the values that describe what the plugin did then."""
 

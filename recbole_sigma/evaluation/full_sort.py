@@ -50,12 +50,17 @@ def rank_catalog(
         Scores and items of each row, ``[B, k]``, best first; score -inf and item 0 in the places at the end of a row
         with fewer items to recommend.
     """
-    if hasattr(model, "user_vectors") and not getattr(model, "ranks_whole_rows", False):
+    if has_vectors(model) and not getattr(model, "ranks_whole_rows", False):
         return top_items(_user_vectors(model, interaction), model.item_vectors, k, excluded).without_unranked()
     step = max(1, SCORES_AT_ONCE // num_items)
     parts = [slice(start, start + step) for start in range(0, len(interaction), step)]
     ranked = [_top_of_rows(model, interaction, rows, num_items, k, excluded, item_features) for rows in parts]
     return Ranked(*(torch.cat(part) for part in zip(*ranked))).without_unranked()
+
+
+def has_vectors(model) -> bool:
+    """Whether the score of an item is the largest product of its vector with those of the user."""
+    return hasattr(model, "user_vectors") and getattr(model, "no_vectors", None) is None
 
 
 def _user_vectors(model, interaction) -> Tensor:

@@ -74,7 +74,7 @@ def export_checkpoint(
     if scores and format == "safetensors":
         raise RequestError("safetensors contain weights and no program; expected format onnx or torch for scores")
     recommender = load(checkpoint, "cpu", model_class, average)
-    _require_vectors_of_average(recommender, format)
+    _require_vectors(recommender, format)
     source = Path(recommender.path)
     folder = source.with_name(f"{source.stem}-{format}") if folder is None else Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -119,10 +119,13 @@ def _write_program(recommender: Recommender, encoder: Encoder, format: str, fold
         ) from error
 
 
-def _require_vectors_of_average(recommender: Recommender, format: str) -> None:
+def _require_vectors(recommender: Recommender, format: str) -> None:
+    """Programs rank by products of vectors, and so does an average; the weights of a single model are just written."""
     reason = getattr(recommender.model, "no_vectors", None)
-    if reason is not None:
-        raise RequestError(f"{recommender.state['model']} cannot be exported as {format}: {reason}")
+    if reason is None or (format == "safetensors" and not recommender.members):
+        return
+    hint = "" if recommender.members else ". --format safetensors writes its weights"
+    raise RequestError(f"{recommender.state['model']} cannot be exported as {format}: {reason}{hint}")
 
 
 def _require_histories_alone(encoder: Encoder, problem: str) -> None:

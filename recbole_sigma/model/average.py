@@ -37,10 +37,9 @@ def average_of(members: Sequence[nn.Module], average: str = "logits") -> Average
         raise RequestError(f"average is {average!r}; expected one of {', '.join(AVERAGES)}")
     if average == "probabilities":
         return ProbabilityAverage(members)
-    without = [type(member).__name__ for member in members if not hasattr(member, "user_vectors")]
-    if without:
-        have = "has" if len(set(without)) == 1 else "have"
-        return LogitAverage(members, f"{listed(dict.fromkeys(without))} {have} no vectors of users and items")
+    reasons = [reason for reason in map(_why_no_vectors, members) if reason is not None]
+    if reasons:
+        return LogitAverage(members, reasons[0])
     numbers = [_num_vectors(member) for member in members]
     if math.prod(numbers) > MOST_VECTORS:
         return LogitAverage(
@@ -217,6 +216,14 @@ def rows_for(member: nn.Module, interaction: Interaction) -> Interaction:
             member.ITEM_SEQ_LEN: interaction[member.ITEM_SEQ_LEN].clamp(max=own),
         }
     )
+
+
+def _why_no_vectors(member: nn.Module) -> str | None:
+    """Why the scores of a member are no products of vectors; None if they are."""
+    name, reason = type(member).__name__, getattr(member, "no_vectors", None)
+    if not hasattr(member, "user_vectors"):
+        return f"{name} has no vectors of users and items"
+    return None if reason is None else f"a member is {name}, and {reason}"
 
 
 @torch.no_grad()

@@ -95,6 +95,10 @@ class NextItemRecommender(SequentialRecommender, ABC):
         needs_categories: whether the model needs ``dataset.item_categories``, from the column ``category_field``.
         num_interests: number of interests that the model can explain a user by; 0 for none. A model that has some
             answers ``interests`` and ``weights``, as ``MultiInterestRecommender`` describes them.
+        interests_role: what the interests have to do with the scores: "score" if they score the items, "context" if
+            what scores reads them, "description" if they have no part in the scores.
+        no_vectors: why the score of an item is not the largest product of its vector with those of the user; None if it
+            is. Without it, a model cannot be searched by an index or exported.
         loss_weights: weight of each term of the loss, or of each part with several terms, by name; 1 by default.
     """
 
@@ -109,6 +113,8 @@ class NextItemRecommender(SequentialRecommender, ABC):
     }
     reads_times = reads_users = needs_categories = False
     num_interests = 0
+    interests_role = "description"
+    no_vectors: str | None = None
     normalize_items = False
 
     def __init_subclass__(cls, **kwargs) -> None:
@@ -178,8 +184,11 @@ class NextItemRecommender(SequentialRecommender, ABC):
     @property
     def item_vectors(self) -> Tensor:
         """Vectors ``[V, E]`` that score the items; row 0 is the padding."""
-        weight = self.item_embedding.weight
-        return nn.functional.normalize(weight, dim=-1) if self.normalize_items else weight
+        return self.scoring(self.item_embedding.weight)
+
+    def scoring(self, items: Tensor) -> Tensor:
+        """Item vectors ``[V, D]`` as they score: normalised, if the model normalises them."""
+        return nn.functional.normalize(items, dim=-1) if self.normalize_items else items
 
     @abstractmethod
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
@@ -218,6 +227,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
         target: Tensor,
         temperature: float | None = None,
         loss: str | None = None,
+        weight: Tensor | None = None,
     ) -> Tensor:
         """Cross-entropy of the targets, summed, over the whole catalog or a sample of it if that is smaller.
 
@@ -226,6 +236,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
             catalog: item vectors without the padding, ``[V - 1, E]``.
             target: item ids ``[N]``.
             temperature, loss: by default the model's own; ``loss`` is "full" or "sampled".
+            weight: of each target in the sum, ``[N]``; by default 1.
 
         Returns:
             A scalar in nats.
@@ -235,7 +246,8 @@ class NextItemRecommender(SequentialRecommender, ABC):
         if (loss or self.loss) == "sampled" and self.num_negatives < len(catalog):
             operation, options["num_samples"] = sampled_interest_cross_entropy, self.num_negatives
         with autocast(self.precision, users.device):
-            return operation(users, catalog, target - 1, **options).sum()
+            losses_of_targets = operation(users, catalog, target - 1, **options)
+        return losses_of_targets.sum() if weight is None else (weight * losses_of_targets).sum()
 
     def calculate_loss(self, interaction, num_targets: float | None = None) -> Tensor:
         """Training loss of a batch, a scalar; RecBole's name for ``step_loss(...).total``."""

@@ -6,15 +6,18 @@ categories; SGM-VAE encodes the sequence into a Gaussian posterior whose prior i
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from recbole_sigma import losses
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.layers import gaussian, transformer
+from recbole_sigma.layers.components import Components
 from recbole_sigma.layers.gelu import GELU
-from recbole_sigma.layers.interest_context import InterestContext
 from recbole_sigma.layers.interests import InterestEncoder, Interests
-from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch
+from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch, pack
+from recbole_sigma.layers.sequence_vae import SequenceVAE
+from recbole_sigma.layers.target_vae import TargetVAE
 from recbole_sigma.model.base import LossTerms, NextItemRecommender, WarmUp
 from recbole_sigma.rules import at_least, interval, is_bool, more_than, number, one_of
 
@@ -47,6 +50,10 @@ class SIGMA(NextItemRecommender):
         "prior": one_of("mixture", "standard"),
         "decoder_context": one_of("interests", "none"),
         "scorer": one_of("sequence", "interests"),
+        "posterior": one_of("history", "target"),
+        "free_nats": at_least(0.0),
+        "components": one_of("shared", "own"),
+        "component_share": interval("[0, 1]"),
         "orth_loss": one_of("squared", "linear"),
         "interest": one_of("both", "soft", "hard"),
         "soft_interest": one_of("sum", "mean"),
@@ -61,123 +68,175 @@ class SIGMA(NextItemRecommender):
         transformer.check_combination(config)
         if config["prior"] == "standard" and config["scorer"] == "interests":
             raise ConfigError("prior is standard, which has no interests; expected scorer: sequence")
+        for key, value in (("posterior", "target"), ("components", "own")):
+            wanted = {"prior": "mixture", "scorer": "sequence", "decoder_context": "none", "detach_prior": False}
+            wanted.update({"components": "shared"} if key == "posterior" else {"posterior": "history"})
+            differing = [f"{name}: {config[name]}" for name, plain in wanted.items() if config[name] != plain]
+            if config[key] == value and differing:
+                plain = ", ".join(f"{name}: {setting}" for name, setting in wanted.items())
+                raise ConfigError(f"{key} is {value}, which does not go with {', '.join(differing)}; expected {plain}")
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         self.scorer, self.prior = config["scorer"], config["prior"]
         self.normalize_items = config["normalize_items"]
         self.interest_temperature, self.mie_loss = config["interest_temperature"], config["mie_loss"]
-        self.mie_share = config["mie_share"] if self.scorer == "sequence" else 1.0
         self.orth_loss, self.detach_prior = config["orth_loss"], config["detach_prior"]
         self.num_interests = config["num_categories"] if self.prior == "mixture" or self.scorer == "interests" else 0
+        self.sees_target, self.own_components = config["posterior"] == "target", config["components"] == "own"
+        self.free_nats = config["free_nats"]
+        if self.sees_target or self.own_components:
+            self.no_vectors = "its score is a mixture of the softmaxes of its interests"
+        every_user_counts = self.scorer == "interests" or self.no_vectors is not None or not self.num_interests
+        self.mie_share = 1.0 if every_user_counts else config["mie_share"]
         if self.scorer == "sequence":
             self.loss_weights["sequence/kl"] = WarmUp(config["kl_weight"], config["kl_anneal_steps"])  # lambda
         if self.num_interests:
             self.loss_weights["interests"] = config["mie_weight"] if self.scorer == "sequence" else 1.0  # beta_1
             self.loss_weights["interests/kl"] = config["mie_kl_weight"]
             self.loss_weights["orthogonality"] = config["orth_weight"]  # beta_2
-        self.context = None
-        hidden_size, log_var_bias = config["hidden_size"], config["log_var_bias"]
 
-        if self.scorer == "sequence":
-            self.embed = transformer.sequence_input(config, self.max_seq_length)
-            self.mean_encoder = transformer.causal_transformer(config, self.max_seq_length)
-            self.log_var_encoder = transformer.causal_transformer(config, self.max_seq_length)
-            # A bias of 0 is the plain reading of the paper: the output of the encoder, without a head.
-            self.log_var_head = nn.Linear(hidden_size, hidden_size) if log_var_bias else nn.Identity()
-            if self.num_interests and config["decoder_context"] == "interests":
-                self.context = InterestContext(hidden_size, config["hidden_dropout_prob"])
-            self.decoder = transformer.causal_transformer(config, self.max_seq_length)
+        self.sequence = self._sequence_model(config) if self.scorer == "sequence" else None
         if self.num_interests:
+            size = config["hidden_size"]
             self.interest_encoder = InterestEncoder(
-                hidden_size,
+                size,
                 config["num_categories"],
                 config["category_temperature"],
                 config["soft_interest"],
                 config["mixture_mask"],
                 config["interest"],
             )
-            self.interest_decoder = nn.Sequential(
-                nn.Linear(hidden_size, hidden_size), GELU(), nn.Linear(hidden_size, hidden_size)
-            )
+            self.interest_decoder = nn.Sequential(nn.Linear(size, size), GELU(), nn.Linear(size, size))
         self.init_weights(config["initializer_range"])
-        if self.scorer == "sequence" and log_var_bias:
-            nn.init.constant_(self.log_var_head.bias, log_var_bias)
+        for module in self.modules():
+            if isinstance(module, SequenceVAE):
+                module.init_log_var()
 
-    def posterior(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of z (11) after every item: item vectors ``[M, D]`` -> ``[M, D]`` twice."""
-        embedding = self.embed(items, packing)
-        mean = self.mean_encoder(embedding, packing)
-        return mean, self.log_var_head(self.log_var_encoder(embedding, packing)).to(mean.dtype)
+    def _sequence_model(self, config) -> SequenceVAE | TargetVAE | Components:
+        if self.sees_target:
+            return TargetVAE(config, self.max_seq_length)
+        if self.own_components:
+            return Components(config, self.n_items, self.max_seq_length, self.num_interests, config["component_share"])
+        reads_interests = self.num_interests > 0 and config["decoder_context"] == "interests"
+        return SequenceVAE(config, self.max_seq_length, reads_interests)
 
-    def decode(self, z: Tensor, interests: tuple[Tensor, Tensor] | None, packing: Packing) -> Tensor:
-        """User vectors u_hat ``[M, D]`` from z ``[M, D]`` and, where the decoder reads them, from the interests.
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        """Hook of PyTorch: in earlier checkpoints the parts of the sequence model are the model's own."""
+        for part in ("embed", "mean_encoder", "log_var_encoder", "log_var_head", "context", "decoder"):
+            for name in [name for name in state_dict if name.startswith(f"{prefix}{part}.")]:
+                state_dict[f"{prefix}sequence.{name.removeprefix(prefix)}"] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
-        Args:
-            z: ``[M, D]``.
-            interests: mean ``[M, K, D]`` and intensity ``[M, K]``; not read without ``decoder_context: interests``.
-            packing: of the M items.
-        """
-        return self.decoder(z if self.context is None else self.context(z, *interests), packing)
+    @property
+    def interests_role(self) -> str:
+        """What the interests have to do with the scores; see ``NextItemRecommender``."""
+        if self.scorer == "interests" or self.no_vectors is not None:
+            return "score"
+        return "description" if self.sequence.context is None else "context"
+
+    @property
+    def reads_interests(self) -> bool:
+        """Whether the sequence model reads the interests after every item."""
+        return self.interests_role != "description"
+
+    @property
+    def item_vectors(self) -> Tensor:
+        """Vectors ``[V, E]`` that score the items; those of ``components: own`` side by side, E = K D."""
+        if self.own_components:
+            return torch.cat([self.scoring(part.item_embedding.weight) for part in self.sequence], 1)
+        return super().item_vectors
 
     def loss_terms(self, batch: TrainingBatch) -> LossTerms:
-        items, catalog = self.item_embedding(batch.items), self.item_vectors[1:]
+        items, catalog = self.item_embedding(batch.items), self.scoring(self.item_embedding.weight)[1:]
+        sample = batch.sample(self.mie_share)
         interests = prior = None
         sums, values = {}, {}
-        sample = batch.sample(self.mie_share if self.num_interests else 1.0)
         if self.num_interests:
             interests, prior = self._interests_and_prior(items, batch, sample)
-            interest_users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
-        if self.scorer == "sequence":
-            mean, log_var = self.posterior(items, batch.packing)
-            z = gaussian.sample(mean, log_var)
-            sequence_users = batch.select(self.decode(z, interests, batch.packing))
-
-        if self.num_interests:
+            users = self.interest_decoder(gaussian.sample(prior.mean, prior.log_var))
             sums["interests/ce"] = sample.scale * self.item_loss(
-                interest_users, catalog, sample.batch.target, self.interest_temperature, self.mie_loss
+                users, catalog, sample.batch.target, self.interest_temperature, self.mie_loss
             )  # (8), (9)
             sums["interests/kl"] = sample.scale * losses.gaussian_kl(prior.mean, prior.log_var).sum()  # (7)
             values["orthogonality"] = losses.orthogonality(self.interest_encoder.categories, self.orth_loss)  # (4)
+            if self.detach_prior:
+                prior = Interests(*(part.detach() for part in prior))
         if self.scorer == "sequence":
-            sums["sequence/ce"] = self.item_loss(sequence_users, catalog, batch.target)  # (13), (14)
-            kl = self._sequence_kl(*map(sample.select, (z, mean, log_var)), prior)  # (12)
-            sums["sequence/kl"] = sample.scale * kl.sum()
+            sums["sequence/ce"], sums["sequence/kl"] = self._sequence_losses(
+                items, catalog, interests, prior, batch, sample
+            )
         return LossTerms(sums, len(batch.target), values)
+
+    def _sequence_losses(self, items, catalog, interests, prior, batch, sample) -> tuple[Tensor, Tensor]:
+        if self.own_components:
+            catalogs = [self.scoring(part.item_embedding.weight)[1:] for part in self.sequence]
+            return self.sequence.losses(catalogs, prior, batch, self.item_loss)
+
+        def item_loss(users: Tensor, target: Tensor) -> Tensor:
+            return self.item_loss(users, catalog, target)
+
+        if self.sees_target:
+            target = self.item_embedding(batch.target)
+            return self.sequence.losses(items, interests, target, batch, item_loss, self.free_nats)
+        return self.sequence.losses(items, interests, prior, batch, sample, item_loss)
 
     def _interests_and_prior(
         self, items: Tensor, batch: TrainingBatch, sample: SampledBatch
     ) -> tuple[tuple[Tensor, Tensor] | None, Interests]:
-        """What the decoder reads of the interests, after all items; and the interests at the targets of the sample."""
-        context = None
-        if self.context is not None:
-            context = self.interest_encoder.mean_and_intensity(items, batch.packing)
-            mean, intensity = map(sample.select, context)
+        """Mean and intensity after all items, if the sequence reads them; and the interests at the sample's targets."""
+        if self.reads_interests:
+            interests = self.interest_encoder.mean_and_intensity(items, batch.packing)
+            mean, intensity = map(sample.select, interests)
         else:
+            interests = None
             of_sample = self.interest_encoder.mean_and_intensity(sample.rows(items), sample.batch.packing)
             mean, intensity = map(sample.batch.select, of_sample)
-        return context, Interests(mean, self.interest_encoder.log_var(mean), intensity)
-
-    def _sequence_kl(self, z: Tensor, mean: Tensor, log_var: Tensor, prior: Interests | None) -> Tensor:
-        if prior is None:
-            return losses.gaussian_kl(mean, log_var)
-        if self.detach_prior:
-            prior = Interests(*(part.detach() for part in prior))
-        return losses.mixture_kl(z, mean, log_var, prior.intensity, prior.mean, prior.log_var)  # (12)
+        return interests, Interests(mean, self.interest_encoder.log_var(mean), intensity)
 
     def encode_users(self, items: Tensor, packing: Packing) -> Tensor:
-        """User vectors from the means of the Gaussians, without noise (section 3.4); K = 1 for ``scorer: sequence``."""
+        """User vectors from the means of the Gaussians, without noise (section 3.4).
+
+        K = 1 unless the interests score items or are the components of the mixture that does.
+        """
         vectors = self.item_embedding(items)
         if self.scorer == "interests":
             mean, _ = self.interest_encoder.mean_and_intensity(vectors, packing)
             return self.interest_decoder(mean[packing.last]) / self.interest_temperature
-        interests = None if self.context is None else self.interest_encoder.mean_and_intensity(vectors, packing)
-        mean = self.mean_encoder(self.embed(vectors, packing), packing)
-        return self.decode(mean, interests, packing)[packing.last].unsqueeze(1) / self.temperature
+        if self.no_vectors is not None:
+            return self.interests(items, packing)[packing.last] / self.temperature
+        interests = self.interest_encoder.mean_and_intensity(vectors, packing) if self.reads_interests else None
+        return self.sequence.users(vectors, interests, packing)[packing.last].unsqueeze(1) / self.temperature
+
+    def mixture_weights(self, items: Tensor, packing: Packing) -> Tensor:
+        """Weights ``[B, K]`` of the softmaxes of the interests after the last item, where their mixture scores."""
+        _, intensity = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
+        intensity = intensity[packing.last]
+        return self.sequence.weights(intensity) if self.own_components else intensity
+
+    def full_sort_predict(self, interaction) -> Tensor:
+        """Scores ``[B, V]`` of every item; those of a mixture are logarithms of probabilities, -inf for the padding."""
+        if self.no_vectors is None:
+            return super().full_sort_predict(interaction)
+        log_weights = self.mixture_weights(*pack(interaction[self.ITEM_SEQ])).log()
+        return losses.mixture_scores(self.user_vectors(interaction), self.item_vectors, log_weights)
+
+    def predict(self, interaction) -> Tensor:
+        """Scores ``[B]`` of the item of each row."""
+        if self.no_vectors is None:
+            return super().predict(interaction)
+        return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
 
     def interests(self, items: Tensor, packing: Packing) -> Tensor:
-        """Decoded means of the interests ``[M, K, D]`` after every item; (9) takes their products with items."""
-        mean, _ = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
+        """Decoded means of the interests ``[M, K, E]`` after every item; (9) takes their products with items."""
+        vectors = self.item_embedding(items)
+        if self.own_components:
+            return self.sequence.block_vectors(items, packing)
+        mean, intensity = self.interest_encoder.mean_and_intensity(vectors, packing)
+        if self.sees_target:
+            return self.sequence.decode(
+                self.sequence.prior(self.sequence.state(vectors, packing), mean, intensity).mean
+            )
         return self.interest_decoder(mean)
 
     def weights(self, items: Tensor, packing: Packing) -> Tensor:

@@ -97,6 +97,20 @@ def test_what_has_no_vectors_is_refused_with_the_reason(paths, train_toy, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mixture_is_no_product_of_vectors_and_its_weights_are_written(train_toy, tmp_path):
+    path = train_toy("SIGMA", posterior="target", num_categories=2)
+    for format in ("torch", "onnx"):
+        says = (
+            f"SIGMA cannot be exported as {format}: its score is a mixture of .*--format safetensors writes its weights"
+        )
+        with pytest.raises(RequestError, match=says):
+            export_checkpoint(path, format, tmp_path / "out")
+    folder = export_checkpoint(path, "safetensors", tmp_path / "out").folder
+    assert load_weights(folder, "cpu").recommend(HISTORIES) == recbole_sigma.load(path, "cpu").recommend(HISTORIES)
+    with pytest.raises(RequestError, match="has no vectors of users and items to search: its score is a mixture"):
+        recbole_sigma.load(path, "cpu").index()
+
+
 def test_members_that_read_different_lengths_are_no_program(train_toy, tmp_path):
     paths = [train_toy("SASRecAP", MAX_ITEM_LIST_LENGTH=own) for own in (10, 3)]
     with pytest.raises(

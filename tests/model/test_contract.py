@@ -16,7 +16,7 @@ from recbole_sigma.defaults import next_item_defaults
 from recbole_sigma.errors import ConfigError
 from recbole_sigma.evaluation import rank_catalog
 from recbole_sigma.layers import gaussian, transformer
-from recbole_sigma.layers.packing import Packing
+from recbole_sigma.layers.packing import Packing, pack
 from recbole_sigma.layers.padded_packing import PaddedPacking
 from recbole_sigma.model.base import LossTerms, NextItemRecommender, WarmUp
 from tests.model import helpers
@@ -35,7 +35,14 @@ from tests.model.toy_gru import GRUAP
 
 SEQUENCES = [[3, 7, 7, 12, 1, 20], [5, 9], [20, 4, 11, 3, 8, 2, 6], [9, 9, 14, 5]]
 POSITIONS = ["relative", "rotary", "absolute"]
-CASES = {**dict.fromkeys(EVERY_MODEL, {}), "SIGMA of interests": {"scorer": "interests"}}
+CASES = {
+    **dict.fromkeys(EVERY_MODEL, {}),
+    "SIGMA of interests": {"scorer": "interests"},
+    "SIGMA of targets": {"posterior": "target"},
+    "SIGMA of components": {"components": "own", "component_share": 0.4},
+}
+MIXTURES = ["SIGMA of targets", "SIGMA of components"]
+"""Models whose score is a mixture of softmaxes."""
 TRANSFORMERS = [name for name, model in EVERY_MODEL.items() if transformer.RULES.keys() <= model.rules.keys()]
 every_model = pytest.mark.parametrize("name", CASES)
 every_position = pytest.mark.parametrize(
@@ -193,7 +200,16 @@ def test_scores_are_the_best_products_and_do_not_depend_on_padding_or_batch(name
     users, items = model.user_vectors(batch), model.item_vectors
     assert users.shape[::2] == (len(SEQUENCES), items.shape[1])
     full = model.full_sort_predict(batch)
-    torch.testing.assert_close(full, torch.einsum("bkd,vd->bkv", users, items).amax(1))
+    products = torch.einsum("bkd,vd->bkv", users, items)
+    if name in MIXTURES:
+        assert model.no_vectors
+        weights = model.mixture_weights(*pack(batch["item_id_list"]))
+        expected = (weights.unsqueeze(-1) * products[:, :, 1:].softmax(-1)).sum(1)
+        torch.testing.assert_close(full[:, 1:].exp(), expected)
+        torch.testing.assert_close(expected.sum(1), torch.ones(len(SEQUENCES)).double())
+    else:
+        assert model.no_vectors is None
+        torch.testing.assert_close(full, products.amax(1))
     assert torch.equal(full, model.full_sort_predict(batch))
     for item in range(1, NUM_ITEMS):
         rows = last_position(*([*sequence[:-1], item] for sequence in SEQUENCES))
@@ -213,7 +229,7 @@ def test_users_of_padded_sequences_are_those_of_packed_ones(name):
     torch.testing.assert_close(users, model.user_vectors(last_position(*SEQUENCES)))
 
 
-@pytest.mark.parametrize("name", ["SIGMA", "SIGMA of interests", "ToyInterests"])
+@pytest.mark.parametrize("name", ["SIGMA", "SIGMA of interests", *MIXTURES, "ToyInterests"])
 @torch.no_grad()
 def test_interests_are_those_of_the_prefix_and_weights_those_of_the_whole_sequence(name):
     model = build_random(name).eval()
@@ -382,7 +398,8 @@ def test_sasrec_ap_has_the_parameters_of_one_of_the_transformers_of_sigma():
     own = {name: value.shape for name, value in build("SASRecAP").named_parameters()}
     sigma = {name: value.shape for name, value in build("SIGMA").named_parameters()}
     renamed = {name.replace("encoder.", "mean_encoder.", 1): shape for name, shape in own.items()}
-    assert renamed.items() <= sigma.items()
+    item_vectors = {"item_embedding.weight": renamed.pop("item_embedding.weight")}
+    assert {**item_vectors, **{f"sequence.{name}": shape for name, shape in renamed.items()}}.items() <= sigma.items()
 
 
 if __name__ == "__main__":

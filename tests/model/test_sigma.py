@@ -114,7 +114,7 @@ def without_padding(model, item_seq):
 
 def interests_of(model, items, packing):
     """Mean and intensity of the interests, if the decoder reads them."""
-    return None if model.context is None else model.interest_encoder.mean_and_intensity(items, packing)
+    return None if model.sequence.context is None else model.interest_encoder.mean_and_intensity(items, packing)
 
 
 def outputs(model, item_seq):
@@ -122,9 +122,9 @@ def outputs(model, item_seq):
     parts, mask = {}, item_seq != 0
     items, packing = without_padding(model, item_seq)
     if model.scorer == "sequence":
-        mean, log_var = model.posterior(items, packing)
+        mean, log_var = model.sequence.posterior(items, packing)
         z = gaussian.sample(mean, log_var) if model.training else mean
-        decoded = model.decode(z, interests_of(model, items, packing), packing)
+        decoded = model.sequence.decode(z, interests_of(model, items, packing), packing)
         parts = {"mean": mean, "log_var": log_var, "decoded": decoded}
     if model.num_interests:
         parts.update(
@@ -232,9 +232,9 @@ def naive_loss_terms(model, batch, noise_of_sequence, noise_of_interests):
     item_seq, target = batch["item_id_list"], batch["item_id"]
     mask = item_seq != 0
     items, packing = without_padding(model, item_seq)
-    mean, log_var = (to_places(part, mask) for part in model.posterior(items, packing))
+    mean, log_var = (to_places(part, mask) for part in model.sequence.posterior(items, packing))
     z = mean + (log_var / 2).exp() * to_places(noise_of_sequence, mask)
-    decoded = to_places(model.decode(z[mask], interests_of(model, items, packing), packing), mask)
+    decoded = to_places(model.sequence.decode(z[mask], interests_of(model, items, packing), packing), mask)
     interests = Interests(*(to_places(part, mask) for part in model.interest_encoder(items, packing)))
     sums = dict.fromkeys(SUMS, 0.0)
     for n, (b, t) in enumerate(target.nonzero().tolist()):
@@ -282,7 +282,7 @@ def test_loss_follows_section_3_4_and_its_weights(normalize_items, monkeypatch):
 def test_standard_prior_is_the_closed_form_and_has_no_interests():
     model = random_sigma(prior="standard").eval()
     batch = all_positions(*SEQUENCES)
-    mean, log_var = model.posterior(*without_padding(model, batch["item_id_list"]))
+    mean, log_var = model.sequence.posterior(*without_padding(model, batch["item_id_list"]))
     expected = kl_divergence(Normal(mean, (log_var / 2).exp()), Normal(0.0, 1.0)).sum()
     terms = terms_of(model, batch)
     torch.testing.assert_close(terms.sums["sequence/kl"], expected)
@@ -315,7 +315,7 @@ def test_detach_prior_keeps_the_gradient_of_the_kl_out_of_the_interests(detached
     reached = {name for name, gradient in of.items() if gradient.any()}
     assert {"interest_encoder.categories", "interest_encoder.gru.weight_hh_l0"} <= reached or detached
     assert not (detached and any(name.startswith("interest_encoder") for name in reached))
-    assert "mean_encoder.0.attention.output.weight" in reached and "log_var_head.weight" in reached
+    assert "sequence.mean_encoder.0.attention.output.weight" in reached and "sequence.log_var_head.weight" in reached
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
@@ -336,9 +336,9 @@ def test_log_var_starts_near_its_bias():
     for bias in (-2.0, -4.0, 1.0):
         torch.manual_seed(0)
         model = build_sigma(log_var_bias=bias).eval()
-        _, log_var = model.posterior(*without_padding(model, pad(SEQUENCES)))
+        _, log_var = model.sequence.posterior(*without_padding(model, pad(SEQUENCES)))
         assert (log_var - bias).abs().max() < 0.5
-    assert isinstance(build_sigma(log_var_bias=0.0).log_var_head, torch.nn.Identity)
+    assert isinstance(build_sigma(log_var_bias=0.0).sequence.log_var_head, torch.nn.Identity)
 
 
 @pytest.mark.parametrize("kind, term", [("loss", "sequence/ce"), ("mie_loss", "interests/ce")])
@@ -447,8 +447,8 @@ def test_scores_are_the_logits_of_13_and_9():
     model = random_sigma(temperature=0.5).eval()
     mask = batch["item_id_list"] != 0
     items, packing = without_padding(model, batch["item_id_list"])
-    mean, _ = model.posterior(items, packing)
-    users = to_places(model.decoder(mean, packing), mask)[rows, last]
+    mean, _ = model.sequence.posterior(items, packing)
+    users = to_places(model.sequence.decoder(mean, packing), mask)[rows, last]
     torch.testing.assert_close(model.full_sort_predict(batch), users @ model.item_embedding.weight.T / 0.5)
 
     model = random_sigma(scorer="interests", interest_temperature=2.0).eval()
@@ -523,6 +523,7 @@ OF_INTERESTS = {
     "mixture_mask": [False, True],
     "interest": ["both", "soft", "hard"],
 }
+RANKING = {"normalize_items": [False, True], **OF_INTERESTS}
 SWITCHES = {
     "mixture": {
         "position": POSITIONS,
@@ -532,7 +533,9 @@ SWITCHES = {
         **OF_INTERESTS,
     },
     "standard": {"prior": ["standard"], "position": POSITIONS, **OF_SEQUENCE},
-    "interests": {"scorer": ["interests"], "normalize_items": [False, True], **OF_INTERESTS},
+    "interests": {"scorer": ["interests"], **RANKING},
+    "target": {"posterior": ["target"], **RANKING},
+    "components": {"components": ["own"], "component_share": [0.0, 0.5], **RANKING},
 }
 COMBINED = [
     *(
@@ -600,6 +603,10 @@ REFUSED = [
         ["initializer_range", "temperature", "category_temperature", "interest_temperature"],
         [0, -1.0, math.inf, None],
     ),
+    (["posterior"], ["future", None]),
+    (["components"], ["several", True, None]),
+    (["free_nats"], [-1, math.nan, "1", None]),
+    (["component_share"], [-0.1, 1.1, "1", True, None]),
     (["mie_share"], [0, -0.5, 1.01, "0.5", True, None, math.nan]),
     (["kl_weight", "mie_weight", "mie_kl_weight", "orth_weight"], [-0.1, math.nan, math.inf, "1e-4", None]),
     (["kl_anneal_steps"], [-1, 0.5, None]),

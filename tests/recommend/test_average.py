@@ -46,6 +46,7 @@ MEMBERS = {
     ],
     "lengths": [("SASRecAP", {"MAX_ITEM_LIST_LENGTH": 3}), ("SIGMA", {}), ("SASRec", {"MAX_ITEM_LIST_LENGTH": 5})],
     "RecBole's": [("SASRec", {}), ("SIGMA", {})],
+    "mixtures": [("SIGMA", {"posterior": "target", "num_categories": 2}), ("SASRecAP", {})],
     "too many vectors": [("SIGMA", {"scorer": "interests", "num_categories": 9, "seed": seed}) for seed in (1, 2)],
 }
 WITH_VECTORS = ["three seeds", "two sizes", "several vectors"]
@@ -194,6 +195,7 @@ def test_an_index_that_searches_all_lists_ranks_as_the_average(name, members, tr
     "name, average, reason",
     [
         ("RecBole's", "logits", "SASRec has no vectors of users and items"),
+        ("mixtures", "logits", "a member is SIGMA, and its score is a mixture of the softmaxes of its interests"),
         ("too many vectors", "logits", "9 and 9 vectors of a user, which make 81 combinations; expected at most 64"),
         ("three seeds", "probabilities", "the logarithm of a mean of probabilities is no product of vectors"),
     ],

@@ -41,7 +41,7 @@ def test_parameters_that_are_nan_stop_a_run_whose_losses_were_finite(make):
         steps.append(1)
         return gradient * np.nan if len(steps) == 2 * batches else gradient
 
-    trainer.model.embed.norm.bias.register_hook(broken_at_the_end_of_the_second_epoch)
+    trainer.model.sequence.embed.norm.bias.register_hook(broken_at_the_end_of_the_second_epoch)
     with pytest.raises(TrainingError, match="parameter embed.norm.bias is no longer finite after epoch 1"):
         trainer.fit(train, valid, verbose=False)
     assert checkpoint.load(trainer.saved_model_file)["epoch"] == 0
