@@ -20,6 +20,7 @@ PUBLIC = {
     "Training and comparing": [
         "recbole_sigma.run_recbole_sigma",
         "recbole_sigma.compare_models",
+        "recbole_sigma.run_seeds",
         "recbole_sigma.Config",
         "recbole_sigma.quick_start.build_run",
         "recbole_sigma.quick_start.RunParts",

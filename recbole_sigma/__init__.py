@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from recbole_sigma.config import Config
     from recbole_sigma.quick_start import run_recbole_sigma
     from recbole_sigma.recommend import Recommender, load
+    from recbole_sigma.seeds import run_seeds
 
 import_hook.install({"recbole.evaluator.register": ["recbole_sigma.evaluation.diversity"]})
 
-__all__ = ["Config", "Recommender", "__version__", "compare_models", "load", "run_recbole_sigma"]
+__all__ = ["Config", "Recommender", "__version__", "compare_models", "load", "run_recbole_sigma", "run_seeds"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
@@ -22,5 +23,6 @@ __getattr__, __dir__ = lazy_names(
         "config": ("Config",),
         "quick_start": ("run_recbole_sigma",),
         "recommend": ("Recommender", "load"),
+        "seeds": ("run_seeds",),
     },
 )

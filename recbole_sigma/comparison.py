@@ -63,17 +63,17 @@ def compare_models(
         raise ConfigError("checkpoint is for a single model; expected one model, or a comparison without checkpoint")
     if any(config["resume"] for config in configs):
         raise ConfigError("resume is for a single model; expected one model, or a comparison without resume")
+    if any(config["seeds"] is not None for config in configs):
+        raise ConfigError(
+            f"seeds is {configs[0]['seeds']!r} in a comparison of several models; expected one model with seeds, or seed"
+        )
     for config in configs:
         check_folders(config["model"], config["checkpoint_dir"])
     create_dataset(configs[0])  # raises an error for files that no model could load
     stem = Path(configs[0]["checkpoint_dir"]) / new_run_id("comparison", dataset)
-    versions = {package: version(package) for package in PACKAGES}
     result = {
         "dataset": dataset,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), "recbole_sigma": __version__, **versions},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, on "
-        f"{configs[0]['device']}",
+        **surroundings(configs[0]),
         "settings": {"models": list(models), "files": config_file_list, "dict": config_dict, "argv": list(argv)},
         "rows": [],
         "markdown": f"{stem}.md",
@@ -86,14 +86,32 @@ def compare_models(
             note = other_rows(row, config["model"], result["rows"], tested)
             row.update({"other_rows": note} if note else {})
         except Exception as error:
-            row = {
-                "model": config["model"],
-                "error": f"{type(error).__name__}: {error}",
-                "traceback": traceback.format_exc(),
-            }
-            getLogger().error("%s failed: %s", config["model"], row["error"])
+            row = failure(config["model"], error)
         result["rows"].append(row)
         result["table"] = table(result["rows"], configs[0])
-        Path(result["markdown"]).write_text(f"# {dataset}\n\n{result['table']}", encoding="utf-8")
-        Path(result["json"]).write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")
+        write_result(result)
     return result
+
+
+def surroundings(config: Config) -> dict:
+    """``date``, ``versions`` and ``machine`` of a result."""
+    versions = {package: version(package) for package in PACKAGES}
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), "recbole_sigma": __version__, **versions},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, on "
+        f"{config['device']}",
+    }
+
+
+def failure(model: str, error: Exception, **about) -> dict:
+    """The row of a model that failed with the exception that is being handled, which is logged as well."""
+    row = {"model": model, **about, "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+    getLogger().error("%s failed: %s", model, row["error"])
+    return row
+
+
+def write_result(result: dict) -> None:
+    """Write a result with a ``table`` to its files ``markdown`` and ``json``."""
+    Path(result["markdown"]).write_text(f"# {result['dataset']}\n\n{result['table']}", encoding="utf-8")
+    Path(result["json"]).write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")

@@ -106,9 +106,13 @@ def run(config: Config, saved: bool = True) -> dict:
 
 def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]:
     """What ``run`` returns, and the rows of its test, so that those of two models can be compared."""
+    if config["seeds"] is not None:
+        raise ConfigError(
+            f"seeds is {config['seeds']!r}, which trains several models; expected run_seeds, or seed for one"
+        )
     check_folders(config["model"], config["checkpoint_dir"])
     trains = config["checkpoint"] is None
-    interrupted = _interrupted_run(config, trains and saved) if config["resume"] else None
+    interrupted = interrupted_run(config, trains and saved) if config["resume"] else None
     config["run_id"] = interrupted or new_run_id(config["model"], config["dataset"])
     settings = config.plain_dict()  # before the data set or the model adds any
     with run_log(config["model"], config["run_id"], config["state"]) as log_file:
@@ -167,8 +171,13 @@ def run_and_describe(config: Config, saved: bool = True) -> tuple[dict, HeldOut]
     return result, evaluated["tested"]
 
 
-def _interrupted_run(config: Config, is_saved: bool) -> str | None:
-    """Name of the run to resume, or None to begin a new one."""
+def interrupted_run(config: Config, is_saved: bool = True) -> str | None:
+    """Name of the run that ``resume`` continues, or None to begin a new one.
+
+    Raises:
+        ConfigError: the run cannot be resumed, or there are interrupted runs and all have other settings.
+        CheckpointError: the state of an interrupted run is damaged.
+    """
     if not is_saved:
         raise ConfigError("resume is for training that is saved; expected no checkpoint, and saved=True, beside it")
     if not can_resume(config):
@@ -216,7 +225,7 @@ def _train_and_test(
             test_result = trainer.evaluate(parts.test_data, load_best_model=saved, show_progress=show_progress)
     else:
         test_result = None
-    valid_result, test_result = _floats(valid_result), _floats(test_result)
+    valid_result, test_result = floats(valid_result), floats(test_result)
     if saved:
         checkpoint.add(
             trainer.saved_model_file, history=trainer.history, valid_result=valid_result, test_result=test_result
@@ -229,5 +238,6 @@ def num_parameters(model) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _floats(result: dict | None) -> dict | None:
+def floats(result: dict | None) -> dict | None:
+    """The metrics of RecBole's evaluation as plain numbers."""
     return {metric: float(value) for metric, value in result.items()} if result else None

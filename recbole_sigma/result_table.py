@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from recbole.evaluator.register import metric_information
 from recbole.utils import EvaluatorType
@@ -13,7 +15,7 @@ from recbole_sigma.wording import counted
 NO_VALUE = "-"
 
 
-def table(rows: list[dict], config) -> str:
+def table(rows: list[dict], config, summary: Sequence[dict] = (), notes: Sequence[str] = ()) -> str:
     """Markdown table of results of ``run_recbole_sigma``, and below it how they were measured.
 
     A value has its standard error over users beside it, if the metric is a mean over users.
@@ -21,23 +23,26 @@ def table(rows: list[dict], config) -> str:
     Args:
         rows: results, or ``model`` and ``error`` of a model that failed; with ``other_rows`` as in a comparison.
         config: the settings of the first model.
+        summary: more rows below these; values that they lack are left open.
+        notes: more paragraphs.
     """
     metrics = columns(config)
     header = ["model", *metrics, "s/epoch", "epochs", "parameters", "seed"]
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
-    for row in rows:
+    for row in [*rows, *summary]:
         if "error" in row:
             reason = row["error"].replace("|", "\\|").splitlines()[0]
-            lines.append([row["model"], f"failed: {reason}", *[NO_VALUE] * (len(header) - 2)])
+            empty = [NO_VALUE] * (len(header) - 3)
+            lines.append([row["model"], f"failed: {reason}", *empty, str(row.get("seed", NO_VALUE))])
             continue
         lines.append(
             [
                 row["model"],
                 *(_cell(row, metric.lower()) for metric in metrics),
-                f"{row['seconds_per_epoch']:.2f}",
-                str(row["epochs"]),
-                f"{row['parameters']:,}",
-                str(row["seed"]),
+                _number(row, "seconds_per_epoch", ".2f"),
+                _number(row, "epochs", "d"),
+                _number(row, "parameters", ",d"),
+                str(row.get("seed", NO_VALUE)),
             ]
         )
     widths = [max(map(len, column)) for column in zip(*lines)]
@@ -48,7 +53,7 @@ def table(rows: list[dict], config) -> str:
         )
         for line in lines
     )
-    notes = [evaluation_rule(config), *_notes(rows, metrics)]
+    notes = [evaluation_rule(config), *_notes(rows, metrics), *notes]
     return "".join(f"| {line} |\n" for line in aligned) + "".join(f"\n{note}\n" for note in notes)
 
 
@@ -123,6 +128,10 @@ def _cell(row: dict, name: str) -> str:
         return NO_VALUE
     error = (row.get("test_standard_error") or {}).get(name)
     return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
+
+
+def _number(row: dict, name: str, form: str) -> str:
+    return NO_VALUE if row.get(name) is None else format(row[name], form)
 
 
 def _means_and_repeats(tested: dict) -> str:

@@ -152,6 +152,7 @@ def _is_encoding(value: Any) -> bool:
 
 
 _LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+_SEED = Rule("an integer of at least 0 and below 2**32", lambda value: at_least(0).accepts(value) and value < 2**32)
 _STATES = ("debug", "info", "warning", "error", "critical")
 _DROPOUT = interval("[0, 1)")
 _SIZES = re.compile(r".*_size|n_layers|n_heads")
@@ -207,8 +208,12 @@ _COMMON = {
     "weight_decay": at_least(0.0),
     "learner": Rule(f"one of {', '.join(_LEARNERS)}", lambda value: str(value).lower() in _LEARNERS),
     "state": Rule(f"one of {', '.join(_STATES)}", lambda value: str(value).lower() in _STATES),
-    "seed": Rule(
-        "an integer of at least 0 and below 2**32", lambda value: at_least(0).accepts(value) and value < 2**32
+    "seed": _SEED,
+    "seeds": optional(
+        Rule(
+            "a list of at least two different seeds, each an integer of at least 0 and below 2**32, such as [2020, 2021]",
+            lambda value: list_of(_SEED).accepts(value) and 1 < len(value) == len(set(value)),
+        )
     ),
     "worker": at_least(0),
     "gpu_id": any_of(at_least(0), string),

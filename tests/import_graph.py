@@ -11,7 +11,7 @@ import recbole_sigma
 PACKAGE = Path(recbole_sigma.__file__).parent
 LAYERS = [
     {"cli", "__main__", "__init__"},
-    {"report", "export", "serve", "tune", "comparison", "result_table"},
+    {"report", "export", "serve", "tune", "comparison", "result_table", "seeds"},
     {"quick_start", "recommend"},
     {"training", "checkpoint"},
     {"evaluation"},

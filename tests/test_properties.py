@@ -22,6 +22,7 @@ NOT_PINNED = {
     "title_field": "changes no number",
     "category_field": "the data set decides",
     "seed": "a result is a mean over seeds",
+    "seeds": "a result is a mean over seeds",
     "train_neg_sample_args": "the loss draws its own negatives",
     "metrics": "selects numbers and changes none",
     "topk": "selects numbers and changes none",

@@ -9,7 +9,7 @@ from functools import cache
 from recbole_sigma.config import Config
 
 VOLATILE = frozenset(
-    "model dataset seed data_path checkpoint_dir checkpoint run_id config_files state show_progress verbose encoding "
+    "model dataset seed seeds data_path checkpoint_dir checkpoint run_id config_files state show_progress verbose encoding "
     "gpu_id use_gpu device worker single_spec local_rank nproc world_size offset ip port "
     "save_dataset dataset_save_path save_dataloaders dataloaders_save_path log_wandb wandb_project "
     "loss_decimal_place title_field resume".split()

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="of a run of recbole-sigma, or a folder: the newest in it"
+        "--checkpoint",
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="of a run of recbole-sigma, or a folder: the newest in it; several, or a list of members, are averaged",
+    )
+    parser.add_argument(
+        "--average",
+        metavar="OF",
+        help="logits (default) or probabilities: what is averaged of several checkpoints",
     )
 
 

@@ -29,7 +29,12 @@ def run(options: argparse.Namespace) -> int:
         from recbole_sigma.export import export_checkpoint
 
     result = export_checkpoint(
-        options.checkpoint, options.format, options.output, scores=options.scores, overwrite=options.overwrite
+        options.checkpoint,
+        options.format,
+        options.output,
+        scores=options.scores,
+        overwrite=options.overwrite,
+        average=options.average,
     )
     for name in result.files:
         path = result.folder / name

@@ -18,8 +18,8 @@ def load_named(options: argparse.Namespace) -> Recommender:
     with without_garbage_collection():
         from recbole_sigma.recommend import load
 
-        recommender = load(options.checkpoint, options.device)
-    if os.path.isdir(options.checkpoint):
+        recommender = load(options.checkpoint, options.device, average=options.average)
+    if any(map(os.path.isdir, options.checkpoint)):
         state = recommender.state
         print(f"{state['model']} of {state['config'].get('dataset')}: {recommender.path}", file=sys.stderr)
     return recommender

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     with without_garbage_collection():
         from recbole_sigma.report import write_report
 
-    written = write_report(options.checkpoint, options.output, options.data_path)
+    written = write_report(options.checkpoint, options.output, options.data_path, average=options.average)
     print(f"report: {written.path} ({written.path.stat().st_size / 1e6:.1f} MB)")
     if written.missing is not None:
         print(f"the parts about users are left out: {written.missing}")

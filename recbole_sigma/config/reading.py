@@ -39,12 +39,15 @@ _TextLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"None$")
 def parse(key: str, value: Any) -> Any:
     """The value of a string on the command line or in ``config_dict``.
 
-    Scalars, ``[...]`` and ``{...}`` are read as YAML. Everything else is text, such as ``[5,inf)`` or ``|``.
+    Scalars, ``[...]`` and ``{...}`` are read as YAML. Everything else is text, such as ``[5,inf)`` or ``|``. For seeds
+    the brackets may be left out.
     """
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if not isinstance(value, str) or key in ("model", "dataset"):
         return value
+    if key == "seeds" and "," in value and not value.lstrip().startswith("["):
+        value = f"[{value}]"
     try:
         loader = _TextLoader(value)
         node = loader.get_single_node()

@@ -39,7 +39,8 @@ def rank_catalog(
     """The k best items of each row of an interaction.
 
     A model with ``user_vectors(interaction)`` ``[B, K, D]`` and ``item_vectors`` ``[V, D]`` is ranked in tiles of
-    items. Other models score the whole catalog for some rows at a time; models that score only pairs score all pairs.
+    items, unless it says ``ranks_whole_rows``. Other models score the whole catalog for some rows at a time; models that
+    score only pairs score all pairs.
 
     Args:
         excluded: rows and items of the pairs to leave out.
@@ -49,7 +50,7 @@ def rank_catalog(
         Scores and items of each row, ``[B, k]``, best first; score -inf and item 0 in the places at the end of a row
         with fewer items to recommend.
     """
-    if has_vectors(model):
+    if has_vectors(model) and not getattr(model, "ranks_whole_rows", False):
         return top_items(_user_vectors(model, interaction), model.item_vectors, k, excluded).without_unranked()
     step = max(1, SCORES_AT_ONCE // num_items)
     parts = [slice(start, start + step) for start in range(0, len(interaction), step)]

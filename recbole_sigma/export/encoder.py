@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from recbole_sigma import losses
 from recbole_sigma.layers.padded_packing import PaddedPacking
-from recbole_sigma.model.base import NextItemRecommender
 
 BATCHES = (1, 2, 7)
 """Batch sizes for which an exported model is compared with the original."""
@@ -38,7 +37,7 @@ class Encoder(nn.Module):
     def __init__(self, model, scores: bool) -> None:
         super().__init__()
         self.model = model
-        self.any_length = isinstance(model, NextItemRecommender)
+        self.any_length = hasattr(model, "encode_users")
         self.output = "scores" if scores or not self.any_length else "user_vectors"
         self.max_length = model.max_seq_length
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,27 +34,31 @@ class Export(NamedTuple):
 
 
 def export_checkpoint(
-    checkpoint: str | os.PathLike,
+    checkpoint: str | os.PathLike | Sequence[str | os.PathLike],
     format: str,
     folder: str | os.PathLike | None = None,
     *,
     scores: bool = False,
     overwrite: bool = False,
     model_class: type | None = None,
+    average: str | None = None,
 ) -> Export:
     """Write the sequential model of a checkpoint, and its items, as files that can be used without this package.
+
+    The average of several checkpoints becomes one model: each user vector is those of its members, one behind the other.
 
     A program (onnx, torch) is compared with the model on random histories before it appears in the folder.
 
     Args:
-        checkpoint: file that a run of the plugin wrote, or a folder, whose newest one is taken.
+        checkpoint: as for ``recbole_sigma.load``.
         format: "onnx" for an ONNX graph, "torch" for a program of ``torch.export``, "safetensors" for the weights,
             settings and catalog, from which ``load_weights`` makes a ``Recommender``.
-        folder: by default ``<checkpoint without its extension>-<format>``.
+        folder: by default ``<checkpoint without its extension>-<format>``; for several checkpoints
+            ``<the first one>-and-<number>-more-<format>``.
         scores: give scores of all items ``[B, V]`` instead of user vectors ``[B, K, E]``; models without user vectors
             always give scores.
         overwrite: replace files in a folder that is not empty, and remove the other files of an earlier export.
-        model_class: of a model that is neither the plugin's nor RecBole's.
+        model_class, average: as for ``recbole_sigma.load``.
 
     Returns:
         The files, and the largest difference between the program and the model.
@@ -61,13 +66,15 @@ def export_checkpoint(
     Raises:
         CheckpointError: the checkpoint is missing, damaged, or of a model that is not sequential.
         MissingExtraError: a package that the format needs is not installed.
-        RequestError: the format is unknown, the folder is not empty, or the model cannot be exported in this format.
+        RequestError: the format is unknown, the folder is not empty, or the model cannot be exported in this format;
+            an average only if its scores are products of vectors of users and items.
     """
     if format not in FORMATS:
         raise RequestError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     if scores and format == "safetensors":
         raise RequestError("safetensors contain weights and no program; expected format onnx or torch for scores")
-    recommender = load(checkpoint, "cpu", model_class)
+    recommender = load(checkpoint, "cpu", model_class, average)
+    _require_vectors(recommender, format)
     source = Path(recommender.path)
     folder = source.with_name(f"{source.stem}-{format}") if folder is None else Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -110,6 +117,15 @@ def _write_program(recommender: Recommender, encoder: Encoder, format: str, fold
         raise RequestError(
             f"{model} cannot be exported as {format}: {_reason(error)}. --format safetensors writes its weights"
         ) from error
+
+
+def _require_vectors(recommender: Recommender, format: str) -> None:
+    """Programs rank by products of vectors, and so does an average; the weights of a single model are just written."""
+    reason = getattr(recommender.model, "no_vectors", None)
+    if reason is None or (format == "safetensors" and not recommender.members):
+        return
+    hint = "" if recommender.members else ". --format safetensors writes its weights"
+    raise RequestError(f"{recommender.state['model']} cannot be exported as {format}: {reason}{hint}")
 
 
 def _require_histories_alone(encoder: Encoder, problem: str) -> None:

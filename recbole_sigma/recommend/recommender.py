@@ -26,28 +26,39 @@ from recbole_sigma.recommend.interests import (
     require_categories,
     require_interests,
 )
-from recbole_sigma.recommend.saved_model import SavedModel, load_model
+from recbole_sigma.recommend.saved_average import load_one_or_average
+from recbole_sigma.recommend.saved_model import SavedModel
 from recbole_sigma.recommend.search import ApproximateSearch, ExactSearch
 
 
-def load(checkpoint: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> Recommender:
-    """What the sequential model of a checkpoint recommends; no data set is needed.
+def load(
+    checkpoint: str | os.PathLike | Sequence[str | os.PathLike],
+    device: str = "auto",
+    model_class: type | None = None,
+    average: str | None = None,
+) -> Recommender:
+    """What the sequential model of a checkpoint, or the average of several, recommends; no data set is needed.
 
-    Loading runs no code of the file.
+    Loading runs no code of the files.
 
     Args:
-        checkpoint: file that a run of the plugin wrote, or a folder, whose newest one is taken.
+        checkpoint: file that a run of the plugin wrote; a folder, whose newest checkpoint or list of members is taken;
+            a list of members, which ``run_seeds`` writes; or several checkpoints of models of the same items and users,
+            which are averaged.
         device: "auto" for a GPU if there is one, "cpu", "cuda", or another of PyTorch's.
         model_class: of a model that is neither the plugin's nor RecBole's.
+        average: "logits" for the mean of the members' scores, "probabilities" for the logarithm of the mean of their
+            softmax over all items; by default what the list of members says, or "logits".
 
     Returns:
         The model in use.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or of a model that is not sequential.
-        RequestError: there is no such device.
+        CheckpointError: a file is missing, damaged, or of a model that is not sequential; a member is not the file
+            that the list was written for; or the members know different catalogs.
+        RequestError: there is no such device or average, no checkpoint is given, or one is given twice.
     """
-    return Recommender(load_model(checkpoint, device, model_class))
+    return Recommender(load_one_or_average(checkpoint, device, model_class, average))
 
 
 class Recommendation(NamedTuple):
@@ -112,12 +123,13 @@ class Recommender:
     Attributes:
         catalog: the items by token, id and title.
         path: of the checkpoint.
+        members: the checkpoints of an average; none for a single model.
         columns: what users, items and times are called in the data that the model was trained on.
     """
 
     def __init__(self, saved: SavedModel, search: ExactSearch | ApproximateSearch | None = None):
         self._saved = saved
-        self.model, self.settings, self._dataset, self.state, self.path = saved
+        self.model, self.settings, self._dataset, self.state, self.path, self.members = saved
         self.device = self.settings["device"]
         self.catalog = Catalog(self.state["metadata"], self.model.ITEM_ID)
         self.columns = Columns(self._dataset.uid_field, self._dataset.iid_field, self._dataset.time_field)
@@ -311,7 +323,8 @@ class Recommender:
 
         Raises:
             MissingExtraError: faiss is not installed.
-            RequestError: the kind is unknown, or the model has no vectors of users and items.
+            RequestError: the kind is unknown, or the model has no vectors of users and items, as an average of
+                probabilities and an average with models of RecBole have none.
         """
         if kind != "faiss":
             raise RequestError(f"kind is {kind!r}; expected 'faiss'")

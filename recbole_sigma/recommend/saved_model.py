@@ -13,6 +13,7 @@ from recbole_sigma.training import checkpoint
 from recbole_sigma.config import find_model
 from recbole_sigma.data import DescribedDataset
 from recbole_sigma.errors import CheckpointError, ConfigError, RequestError
+from recbole_sigma.recommend.members import MEMBERS
 from recbole_sigma.rules import at_least
 
 ALONE = {"benchmark_filename": None, "train_stage": "pretrain", "pre_model_path": None}
@@ -41,6 +42,7 @@ class SavedModel(NamedTuple):
         dataset: the data set of its training, without interactions.
         state: the whole content of the checkpoint.
         path: path of the checkpoint.
+        members: the checkpoints of an average; none for a single model.
     """
 
     model: Any
@@ -48,6 +50,7 @@ class SavedModel(NamedTuple):
     dataset: DescribedDataset
     state: dict
     path: str
+    members: tuple[SavedModel, ...] = ()
 
 
 def pick_device(name: str) -> torch.device:
@@ -67,7 +70,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def newest_checkpoint(path: str | os.PathLike) -> str:
-    """The path, or the newest checkpoint of a sequential model in it if it is a folder.
+    """The path, or if it is a folder, the newest checkpoint of a sequential model or list of members in it.
 
     Raises:
         CheckpointError: there is none in the folder.
@@ -79,6 +82,7 @@ def newest_checkpoint(path: str | os.PathLike) -> str:
         for file in Path(path).glob("*.pth")
         if not file.name.startswith(("pretrained-", ".")) and _may_be_sequential(file.name.partition("-")[0])
     ]
+    found += [file for file in Path(path).glob(f"*{MEMBERS}") if not file.name.startswith(".")]
     if not found:
         raise CheckpointError(
             f"{os.fspath(path)} has no checkpoint of a sequential model; expected a file of a run, "
@@ -99,30 +103,19 @@ def _is_sequential(model_class: type) -> bool:
     return model_class.type == ModelType.SEQUENTIAL
 
 
-def load_model(path: str | os.PathLike, device: str = "auto", model_class: type | None = None) -> SavedModel:
-    """Build the sequential model of a checkpoint.
-
-    Args:
-        path: a checkpoint, or a folder, whose newest checkpoint is used.
-        device: "auto", or one of PyTorch's.
-        model_class: of a model that is neither the plugin's nor RecBole's.
-
-    Raises:
-        CheckpointError: the file is missing or damaged, or its model is unknown or not sequential.
-        RequestError: there is no such device.
-    """
-    place = pick_device(device)
-    path = newest_checkpoint(path)
-    return build_model(checkpoint.load(path), path, place, model_class)
-
-
 def build_model(
     state: dict, path: str | os.PathLike, device: torch.device, model_class: type | None = None
 ) -> SavedModel:
-    """As ``load_model``, from the content of the checkpoint.
+    """Build the sequential model of a checkpoint.
 
     Args:
+        state: the content of the checkpoint.
         path: of the file that it was read from, for messages.
+        device: where the model is to be.
+        model_class: of a model that is neither the plugin's nor RecBole's.
+
+    Raises:
+        CheckpointError: the model is unknown, not sequential, or cannot be built.
     """
     try:
         model_class = model_class or find_model(state["model"])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recbole_sigma import precision
 from recbole_sigma.errors import RequestError
-from recbole_sigma.evaluation import Ranked, rank_catalog
+from recbole_sigma.evaluation import Ranked, has_vectors, rank_catalog
 from recbole_sigma.extras import require
 from recbole_sigma.model.registry import MODELS
 
@@ -88,10 +88,11 @@ class ApproximateSearch:
 
     def __init__(self, exact: ExactSearch, probes: int) -> None:
         self.model = exact.model
-        if not hasattr(self.model, "user_vectors"):
+        if not has_vectors(self.model):
+            reason = getattr(self.model, "no_vectors", None)
             raise RequestError(
-                f"{type(self.model).__name__} has no vectors of users and items to search; expected one of "
-                f"{', '.join(MODELS)}"
+                f"{type(self.model).__name__} has no vectors of users and items to search"
+                + (f": {reason}" if reason else f"; expected one of {', '.join(MODELS)}")
             )
         if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
             raise RequestError(f"probes is {probes!r}; expected a number of lists of at least 1")

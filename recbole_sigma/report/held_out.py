@@ -71,10 +71,17 @@ def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None
     name, mode = state["config"]["dataset"], state["config"]["eval_args"]["mode"]["test"]
     if mode != "full":
         raise DataError(f"the test of this run ranked the candidates of mode {mode}, which each run draws anew")
+    for member in recommender.members:
+        for key in ("dataset", "eval_args", "benchmark_filename"):
+            if member.state["config"].get(key) != state["config"].get(key):
+                raise DataError(
+                    f"the members of the average were trained with different {key}, so that what tests one of them may "
+                    "have trained another"
+                )
     settings = Settings(
         {**state["config"], "device": recommender.device, "MODEL_TYPE": ModelType.SEQUENTIAL, "worker": 0}
     )
-    settings.model_class = type(recommender.model)
+    settings.model_class = recommender.settings.model_class
     if data_path is not None:
         settings["data_path"] = os.path.join(data_path, name)
     if not os.path.isdir(settings["data_path"]):  # RecBole would download it

@@ -22,8 +22,9 @@ def category_of_items(recommender: Recommender) -> np.ndarray | None:
 
 
 def item_vectors(recommender: Recommender) -> np.ndarray | None:
-    """Vectors of the items ``[V, D]``, or None for models without ``item_embedding``."""
-    weight = getattr(getattr(recommender.model, "item_embedding", None), "weight", None)
+    """Vectors of the items ``[V, D]``; for an average ``item_vectors``. None for models that have neither."""
+    model = recommender.model
+    weight = getattr(getattr(model, "item_embedding", model), "weight", getattr(model, "item_vectors", None))
     if weight is None or weight.dim() != 2 or len(weight) < len(recommender.catalog) + 1:
         return None
     return weight.detach().cpu().numpy()[: len(recommender.catalog) + 1]

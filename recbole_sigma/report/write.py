@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,20 +39,21 @@ class Written(NamedTuple):
 
 
 def write_report(
-    checkpoint: str | os.PathLike,
+    checkpoint: str | os.PathLike | Sequence[str | os.PathLike],
     output: str | os.PathLike = "report.html",
     data_path: str | os.PathLike | None = None,
     device: str = "auto",
     model_class: type | None = None,
+    average: str | None = None,
 ) -> Written:
     """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
 
     Args:
-        checkpoint: file that a run of the plugin wrote for a sequential model, or a folder, whose newest one is taken.
+        checkpoint: as for ``recbole_sigma.load``. The report of an average leaves out what a single training has.
         output: the file; an existing file is replaced when the new one is complete.
         data_path: folder that contains the folder of the data set, by default the one of the training. Without the
             data the report leaves out the parts about users.
-        device, model_class: as for ``recommend.load``.
+        device, model_class, average: as for ``recbole_sigma.load``.
 
     Returns:
         The path of the file, and why the parts about users are left out, if they are.
@@ -62,7 +64,7 @@ def write_report(
     """
     for module in PACKAGES:
         require(module, "report")
-    recommender = load(checkpoint, device, model_class)
+    recommender = load(checkpoint, device, model_class, average)
     held_out, problem = None, None
     try:
         held_out = rank_test_rows(recommender, open_test_rows(recommender, data_path))

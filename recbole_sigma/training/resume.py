@@ -52,7 +52,7 @@ class ResumableRun:
         writable_folder(self.folder)
         self._lock = FileLock(self.folder / f"{run_id}.lock")
         if not self._lock.acquire():
-            raise _in_progress(run_id)
+            raise still_in_progress(run_id)
 
     def __enter__(self):
         return self
@@ -117,7 +117,7 @@ def find_interrupted(config) -> str | None:
                 _remove_incomplete(folder, path.stem)
                 with suppress(PermissionError):  # Windows, where it is open
                     path.unlink(missing_ok=True)
-    for path in _newest_first(_files(config, "resume")):
+    for path in newest_first(_files(config, "resume")):
         try:
             saved = _load_state(path)["config"]
         except CheckpointError:
@@ -126,9 +126,7 @@ def find_interrupted(config) -> str | None:
             continue  # the run has just ended
         if any(saved[key] != settings[key] for key in ("model", "dataset", "seed")):
             continue
-        differing = sorted(
-            key for key in (saved.keys() | settings.keys()) - UNRELATED if saved.get(key) != settings.get(key)
-        )
+        differing = differing_settings(saved, settings)
         with lock_probe(path.with_suffix(".lock")) as is_taken:
             has_ended = not path.exists()
         if has_ended:
@@ -138,19 +136,34 @@ def find_interrupted(config) -> str | None:
         elif not differing:
             return path.stem
         else:
-            listed = ", ".join(f"{key} = {saved.get(key)!r} (here {settings.get(key)!r})" for key in differing)
-            others.append(f"{path} has other settings: {listed}")
+            others.append(f"{path} has other settings: {differing}")
     if in_progress:
-        raise _in_progress(in_progress[0])
+        raise still_in_progress(in_progress[0])
     if others:
-        raise ConfigError(
-            f"no interrupted run in {folder} has these settings. {others[0]}. Use its settings to resume it; delete the "
-            "file, or use another checkpoint_dir, to begin a new run"
-        )
+        raise other_settings(folder, others[0])
     return None
 
 
-def _in_progress(run_id: str) -> ConfigError:
+def differing_settings(saved: dict[str, Any], settings: dict[str, Any], unrelated: frozenset[str] = UNRELATED) -> str:
+    """The settings of an interrupted run that differ from the present ones, in words; empty if none does.
+
+    Args:
+        unrelated: keys that may differ.
+    """
+    keys = sorted(key for key in (saved.keys() | settings.keys()) - unrelated if saved.get(key) != settings.get(key))
+    return ", ".join(f"{key} = {saved.get(key)!r} (here {settings.get(key)!r})" for key in keys)
+
+
+def other_settings(folder: Path, difference: str) -> ConfigError:
+    """The error for interrupted runs that all have other settings."""
+    return ConfigError(
+        f"no interrupted run in {folder} has these settings. {difference}. Use its settings to resume it; delete the "
+        "file, or use another checkpoint_dir, to begin a new run"
+    )
+
+
+def still_in_progress(run_id: str) -> ConfigError:
+    """The error for a run that another process works on."""
     return ConfigError(f"the run {run_id} is still in progress; expected one that has ended")
 
 
@@ -170,7 +183,7 @@ def _files(config, suffix: str) -> list[Path]:
     return [path for path in paths if is_run_id(path.stem, config["model"], config["dataset"])]
 
 
-def _newest_first(paths: list[Path]) -> list[Path]:
+def newest_first(paths: list[Path]) -> list[Path]:
     """Without files that have just been deleted."""
     times = {}
     for path in paths:

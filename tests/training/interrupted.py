@@ -47,7 +47,8 @@ def _die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_at(owner, name, call):
+def die_at(owner, name, call):
+    """Kill this process when it is about to call a function for the ``call``-th time."""
     original, calls = getattr(owner, name), []
 
     def dying(*args, **kwargs):
@@ -93,7 +94,7 @@ def _run(folder, model, settings, moment, save_seconds):
     if isinstance(moment, int):
         _die_writing(moment)
     elif moment is not None:
-        _die_at(*MOMENTS[moment])
+        die_at(*MOMENTS[moment])
     if save_seconds is not None:
         saving.SAVE_SECONDS = save_seconds
     result = run_recbole_sigma(model, "toy", config_dict=settings)

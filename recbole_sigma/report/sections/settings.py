@@ -15,7 +15,13 @@ OF_EVERY_MODEL = (
 
 
 def settings(recommender: Recommender) -> Section:
-    config = recommender.state["config"]
-    keys = [*OF_EVERY_MODEL, *sorted(model_keys(type(recommender.model)) - set(OF_EVERY_MODEL))]
-    rows = [(key, json.dumps(config[key], ensure_ascii=False)) for key in keys if key in config]
+    """The settings; where those of the members of an average differ, the values of all members in their order."""
+    configs = [member.state["config"] for member in recommender.members] or [recommender.state["config"]]
+    models = [member.model for member in recommender.members] or [recommender.model]
+    own = set().union(*(model_keys(type(model)) for model in models))
+    rows = []
+    for key in [*OF_EVERY_MODEL, *sorted(own - set(OF_EVERY_MODEL))]:
+        values = [json.dumps(config[key], ensure_ascii=False) if key in config else "" for config in configs]
+        if any(values):
+            rows.append((key, values[0] if len(set(values)) == 1 else " | ".join(values)))
     return Section("settings", "Settings", {"rows": rows})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from recbole_sigma.recommend import Recommender
 from recbole_sigma.report.figures import lines
@@ -20,6 +21,12 @@ TERM_HEIGHT = 200
 def training(recommender: Recommender) -> Section:
     state = recommender.state
     history = state.get("history") or []
+    if "members" in state:
+        why = (
+            f"An {state['model']} is not trained itself. The report of each member shows its training: "
+            f"{', '.join(Path(member.path).name for member in recommender.members)}."
+        )
+        return Section("training", "Training", missing=why)
     if not history:
         why = (
             "This checkpoint has no record of its training, which a run writes into it at its end: the run was "
