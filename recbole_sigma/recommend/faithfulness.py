@@ -1,0 +1,167 @@
+"""Whether explanations are true: what becomes of the recommendations without the items that are named."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_sigma.evaluation import top_items
+from recbole_sigma.evaluation.standard_error import standard_error
+from recbole_sigma.recommend.histories import Histories
+from recbole_sigma.recommend.reasons import Effects, LeaveOut, items_read
+
+TOP = 20
+"""Length of the lists that items leave."""
+DRAWS = 20
+"""Random sets of items that are taken out of a history."""
+SHORTEST = 5
+"""Least number of distinct items in the histories that are looked at."""
+
+
+class Share(NamedTuple):
+    """A mean over recommendations, and its standard error over users; None if it is unknown."""
+
+    mean: float
+    error: float | None
+
+
+class Comparison(NamedTuple):
+    """How often recommended items leave the list without items of the history, over ``number`` recommendations.
+
+    Attributes:
+        number: of recommendations.
+        named: without the items that are named first.
+        random: without as many items drawn from the history, the mean over ``DRAWS`` draws.
+        ratio: of the two; infinite if no draw has an effect.
+    """
+
+    number: int
+    named: Share
+    random: Share
+    ratio: Share
+
+
+class Deletion(NamedTuple):
+    """For ``N`` recommended items of ``B`` histories.
+
+    Attributes:
+        history: ``[N]``, number of the history.
+        num_named: ``[N]``, items that are named, at most ``reasons.MOST``.
+        named: ``[N]``, 1 if the item leaves the list without the two items that are named first, or without the only
+            one; 0 if it stays, or none is named.
+        random: ``[N]``, share of the draws of as many items of the history without which it leaves the list.
+    """
+
+    history: np.ndarray
+    num_named: np.ndarray
+    named: np.ndarray
+    random: np.ndarray
+
+    def shares(self) -> list[Share]:
+        """Of the recommendations with no, one, and two or more items named."""
+        return [_share((self.num_named.clip(max=2) == number).astype(float), self.history) for number in range(3)]
+
+    def compare(self, num_named: int) -> Comparison | None:
+        """Named against random items, of the recommendations with one item named (1), or two and more (2).
+
+        None if there are none.
+        """
+        own = self.num_named.clip(max=2) == num_named
+        if not own.any():
+            return None
+        history, named, random = self.history[own], self.named[own], self.random[own]
+        usual = float(random.mean())
+        if usual == 0:
+            ratio = Share(math.inf, None)
+        else:
+            ratio = float(named.mean()) / usual
+            error = standard_error(named - ratio * random, history)
+            ratio = Share(ratio, None if error is None else error / usual)
+        return Comparison(int(own.sum()), _share(named, history), _share(random, history), ratio)
+
+
+def _share(values: np.ndarray, histories: np.ndarray) -> Share:
+    return Share(float(values.mean()), standard_error(values, histories))
+
+
+def long_enough(histories: Histories, width: int) -> np.ndarray:
+    """Numbers of the histories in whose last ``width`` items there are ``SHORTEST`` different ones at least."""
+    row, _ = items_read(histories, width)
+    return np.flatnonzero(row.bincount(minlength=len(histories.lengths)).numpy() >= SHORTEST)
+
+
+def deletion(leave_out: LeaveOut, histories: Histories, seed: int = 0) -> Deletion:
+    """Take the items that are named out of each history, and see which recommended items leave the top 20.
+
+    All items of the whole history stay excluded from the ranking, also those that are taken out.
+
+    Args:
+        leave_out: of the recommender.
+        histories: ``B``, as ``long_enough`` finds them.
+        seed: of the random draws: ``DRAWS`` pairs of different items that the model reads, for each history. Where one
+            item is named, it is compared with the first item of each pair.
+    """
+    everyone = torch.arange(len(histories.lengths))
+    best = leave_out.top_items(histories, everyone, torch.zeros(len(everyone), 1, dtype=torch.long), TOP)
+    effects = leave_out.effects(histories, best)
+    number, named = _first_two(effects)  # [B, TOP], [B, TOP, 2]
+    generator = np.random.default_rng(seed)
+    drawn = torch.from_numpy(np.stack([_draw(one.items, generator) for one in effects]))  # [B, DRAWS, 2]
+    left, left_at_random = torch.zeros(best.shape), torch.zeros(best.shape, dtype=torch.float64)
+    for count in (1, 2):
+        own = number.clamp(max=2) == count
+        history = own.nonzero()[:, 0]
+        if not len(history):
+            continue
+        left[own] = _leaves(leave_out, histories, history, named[own][:, :count], best[own]).float()
+        users = own.any(1).nonzero().squeeze(1)
+        of = users.repeat_interleave(DRAWS)
+        top = leave_out.top_items(histories, of, drawn[users].flatten(0, 1)[:, :count], TOP).view(-1, DRAWS, TOP)
+        stays = (top.unsqueeze(1) == best[users].view(-1, TOP, 1, 1)).any(-1)  # [U, TOP, DRAWS]
+        left_at_random[users] = torch.where(own[users], (~stays).double().mean(-1), left_at_random[users])
+    row, column = best.nonzero(as_tuple=True)
+    return Deletion(
+        row.numpy(),
+        number[row, column].numpy(),
+        left[row, column].double().numpy(),
+        left_at_random[row, column].numpy(),
+    )
+
+
+def _first_two(effects: list[Effects]) -> tuple[Tensor, Tensor]:
+    """How many items are named for each recommended item, and the first two, 0 for none."""
+    named = [one.named() for one in effects]
+    number = torch.tensor([[len(items) for items in own] for own in named])
+    first = torch.tensor([[[*items, 0, 0][:2] for items in own] for own in named])
+    return number, first
+
+
+def _draw(items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """``DRAWS`` pairs of different items, ``[DRAWS, 2]``."""
+    return items[generator.random((DRAWS, len(items))).argsort(1)[:, :2]]
+
+
+def _leaves(leave_out: LeaveOut, histories: Histories, of: Tensor, left_out: Tensor, items: Tensor) -> Tensor:
+    """Whether each item ``[N]`` is not among the best of its history without the items ``left_out`` ``[N, m]``."""
+    requests, request = torch.cat([of.unsqueeze(1), left_out.sort(1).values], 1).unique(dim=0, return_inverse=True)
+    top = leave_out.top_items(histories, requests[:, 0], requests[:, 1:], TOP)
+    return ~(top[request] == items.unsqueeze(1)).any(1)
+
+
+def agreement(vectors: Tensor, item_vectors: Tensor, recommended: Tensor, excluded: Tensor) -> float:
+    """Share of the recommended items of one history that the interest closest to each has in its own top 20.
+
+    Args:
+        vectors: interests ``[K, E]``.
+        item_vectors: ``[V, E]``.
+        recommended: ids ``[k]``.
+        excluded: ids of the history, which are not ranked.
+    """
+    closest = (vectors @ item_vectors[recommended].T).argmax(0)
+    row = torch.arange(len(vectors)).repeat_interleave(len(excluded))
+    top = top_items(vectors.unsqueeze(1), item_vectors, TOP, (row, excluded.repeat(len(vectors)))).without_unranked()
+    return float((top.items[closest] == recommended.unsqueeze(1)).any(1).double().mean())
