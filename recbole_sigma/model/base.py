@@ -95,6 +95,8 @@ class NextItemRecommender(SequentialRecommender, ABC):
         needs_categories: whether the model needs ``dataset.item_categories``, from the column ``category_field``.
         num_interests: number of interests that the model can explain a user by; 0 for none. A model that has some
             answers ``interests`` and ``weights``, as ``MultiInterestRecommender`` describes them.
+        interests_role: what the interests have to do with the scores: "score" if they score the items, "context" if
+            what scores reads them, "description" if they have no part in the scores.
         loss_weights: weight of each term of the loss, or of each part with several terms, by name; 1 by default.
     """
 
@@ -109,6 +111,7 @@ class NextItemRecommender(SequentialRecommender, ABC):
     }
     reads_times = reads_users = needs_categories = False
     num_interests = 0
+    interests_role = "description"
     normalize_items = False
 
     def __init_subclass__(cls, **kwargs) -> None:

@@ -19,6 +19,7 @@ class MultiInterestRecommender(NextItemRecommender):
     """
 
     rules = {**NextItemRecommender.rules, "num_interests": at_least(1)}
+    interests_role = "score"
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)

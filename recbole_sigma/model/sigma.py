@@ -102,6 +102,13 @@ class SIGMA(NextItemRecommender):
         if self.scorer == "sequence" and log_var_bias:
             nn.init.constant_(self.log_var_head.bias, log_var_bias)
 
+    @property
+    def interests_role(self) -> str:
+        """What the interests have to do with the scores; see ``NextItemRecommender``."""
+        if self.scorer == "interests":
+            return "score"
+        return "description" if self.context is None else "context"
+
     def posterior(self, items: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of z (11) after every item: item vectors ``[M, D]`` -> ``[M, D]`` twice."""
         embedding = self.embed(items, packing)

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from recbole_sigma.evaluation import top_items
 from recbole_sigma.evaluation.standard_error import standard_error
+from recbole_sigma.model.base import NextItemRecommender
 from recbole_sigma.recommend.histories import Histories
+from recbole_sigma.recommend.interests import HistoryInterests, closest_interest, interests_of_row
 from recbole_sigma.recommend.reasons import Effects, LeaveOut, items_read
 
 TOP = 20
@@ -152,16 +154,35 @@ def _leaves(leave_out: LeaveOut, histories: Histories, of: Tensor, left_out: Ten
     return ~(top[request] == items.unsqueeze(1)).any(1)
 
 
-def agreement(vectors: Tensor, item_vectors: Tensor, recommended: Tensor, excluded: Tensor) -> float:
-    """Share of the recommended items of one history that the interest closest to each has in its own top 20.
+def agreement(model: NextItemRecommender, leave_out: LeaveOut, histories: Histories) -> Share:
+    """Share of the recommended items that the interest with the largest product with each has in its own top 20.
+
+    An interest ranks the whole catalog without the items of the history. Where the interests score the items, the share
+    is 1.
 
     Args:
-        vectors: interests ``[K, E]``.
-        item_vectors: ``[V, E]``.
-        recommended: ids ``[k]``.
-        excluded: ids of the history, which are not ranked.
+        model: with interests.
+        leave_out: of the recommender.
+        histories: ``B``, none of them empty.
     """
-    closest = (vectors @ item_vectors[recommended].T).argmax(0)
-    row = torch.arange(len(vectors)).repeat_interleave(len(excluded))
-    top = top_items(vectors.unsqueeze(1), item_vectors, TOP, (row, excluded.repeat(len(vectors)))).without_unranked()
-    return float((top.items[closest] == recommended.unsqueeze(1)).any(1).double().mean())
+    everyone = torch.arange(len(histories.lengths))
+    best = leave_out.top_items(histories, everyone, torch.zeros(len(everyone), 1, dtype=torch.long), TOP)
+    found, of = [], []
+    for number, history in enumerate(histories.batches(1)):
+        read = interests_of_row(model, leave_out.rows(history).to(model.item_vectors.device))
+        recommended = best[number][best[number] > 0]
+        found.append(_in_own_list(model, read, recommended, history.items))
+        of.append(np.full(len(recommended), number))
+    return _share(np.concatenate(found), np.concatenate(of))
+
+
+@torch.no_grad()
+def _in_own_list(
+    model: NextItemRecommender, read: HistoryInterests, recommended: Tensor, excluded: Tensor
+) -> np.ndarray:
+    """1 for each recommended item that the interest closest to it has in its own list, else 0."""
+    row = torch.arange(len(read.vectors)).repeat_interleave(len(excluded))
+    pairs = row, excluded.repeat(len(read.vectors))
+    own = top_items(read.vectors.unsqueeze(1), model.item_vectors, min(TOP, len(model.item_vectors)), pairs)
+    lists = own.without_unranked().items.cpu()[closest_interest(model, read, recommended)]
+    return (lists == recommended.unsqueeze(1)).any(1).double().numpy()

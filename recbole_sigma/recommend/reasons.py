@@ -47,9 +47,7 @@ class Effects(NamedTuple):
         usual = changes[::-1] if len(self.items) == 2 else np.median(changes, axis=0)
         clear = self.falls > np.maximum(CLEAR * usual, ROUNDING)
         order = np.argsort(-self.falls, axis=0, kind="stable")[:MOST]
-        return [
-            [int(self.items[place]) for place in places if own[place]] for places, own in zip(order.T, clear.T)
-        ]
+        return [[int(self.items[place]) for place in places if own[place]] for places, own in zip(order.T, clear.T)]
 
 
 class LeaveOut:
@@ -67,7 +65,7 @@ class LeaveOut:
     """
 
     def __init__(self, search: ExactSearch, rows: Callable[[Histories], Interaction], width: int, batch_size: int):
-        self._search, self._rows, self.width, self._batch_size = search, rows, width, batch_size
+        self._search, self.rows, self.width, self._batch_size = search, rows, width, batch_size
 
     def effects(self, histories: Histories, recommended: Tensor) -> list[Effects]:
         """Effects of the items that the model reads; those that it does not read have none.
@@ -122,7 +120,7 @@ class LeaveOut:
         start = histories.lengths.cumsum(0) - histories.lengths
         for part, items in zip(of.split(self._batch_size), left_out.split(self._batch_size)):
             excluded = gather_ragged(histories.items, start[part], histories.lengths[part])
-            yield part, self._rows(without(histories, part, items)), excluded
+            yield part, self.rows(without(histories, part, items)), excluded
 
 
 def without(histories: Histories, of: Tensor, left_out: Tensor) -> Histories:

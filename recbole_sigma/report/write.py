@@ -13,6 +13,7 @@ from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
 from recbole_sigma.report.page import page
 from recbole_sigma.report.sections.accuracy import accuracy
 from recbole_sigma.report.sections.examples import examples
+from recbole_sigma.report.sections.explanations import explanations
 from recbole_sigma.report.sections.intensities import intensities
 from recbole_sigma.report.sections.item_map import item_map
 from recbole_sigma.report.sections.overview import overview
@@ -44,7 +45,8 @@ def write_report(
     device: str = "auto",
     model_class: type | None = None,
 ) -> Written:
-    """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
+    """Write one HTML file that needs no network: training, results, items, interests, accuracy,
+    explanations and some users.
 
     Args:
         checkpoint: file that a run of the plugin wrote for a sequential model, or a folder, whose newest one is taken.
@@ -76,6 +78,7 @@ def write_report(
         item_map(recommender),
         intensities(recommender, held_out, why_not),
         accuracy(recommender, held_out, why_not),
+        explanations(recommender, held_out, why_not),
         examples(recommender, held_out, why_not),
         settings(recommender),
     ]
