@@ -1,6 +1,6 @@
 """Show recommendations, the items of the history that each of them is due to, and the interests of the user, if any.
 
-Without a history, show the categories of items that a model such as SIGMA learnt:
+Without a history, show the categories of items that the model learnt, if it learns any:
 
   recbole-sigma explain --checkpoint saved --history "B001 B002"
   recbole-sigma explain --checkpoint saved"""
