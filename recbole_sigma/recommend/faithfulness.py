@@ -39,12 +39,15 @@ class Comparison(NamedTuple):
         named: without the items that are named first.
         random: without as many items drawn from the history, the mean over ``DRAWS`` draws.
         ratio: of the two; infinite if no draw has an effect.
+        others: the mean over those draws that have none of the items that are named first; None without such draws. In
+            a short history most draws have one of them.
     """
 
     number: int
     named: Share
     random: Share
     ratio: Share
+    others: Share | None
 
 
 class Deletion(NamedTuple):
@@ -56,12 +59,14 @@ class Deletion(NamedTuple):
         named: ``[N]``, 1 if the item leaves the list without the two items that are named first, or without the only
             one; 0 if it stays, or none is named.
         random: ``[N]``, share of the draws of as many items of the history without which it leaves the list.
+        others: ``[N]``, the same of the draws that have none of the items that are named first; NaN without such draws.
     """
 
     history: np.ndarray
     num_named: np.ndarray
     named: np.ndarray
     random: np.ndarray
+    others: np.ndarray
 
     def shares(self) -> list[Share]:
         """Of the recommendations with no, one, and two or more items named."""
@@ -83,7 +88,9 @@ class Deletion(NamedTuple):
             ratio = float(named.mean()) / usual
             error = standard_error(named - ratio * random, history)
             ratio = Share(ratio, None if error is None else error / usual)
-        return Comparison(int(own.sum()), _share(named, history), _share(random, history), ratio)
+        known = np.isfinite(self.others[own])
+        others = _share(self.others[own][known], history[known]) if known.any() else None
+        return Comparison(int(own.sum()), _share(named, history), _share(random, history), ratio, others)
 
 
 def _share(values: np.ndarray, histories: np.ndarray) -> Share:
@@ -113,25 +120,27 @@ def deletion(leave_out: LeaveOut, histories: Histories, seed: int = 0) -> Deleti
     number, named = _first_two(effects)  # [B, TOP], [B, TOP, 2]
     generator = np.random.default_rng(seed)
     drawn = torch.from_numpy(np.stack([_draw(one.items, generator) for one in effects]))  # [B, DRAWS, 2]
-    left, left_at_random = torch.zeros(best.shape), torch.zeros(best.shape, dtype=torch.float64)
+    left, left_at_random = torch.zeros(2, *best.shape, dtype=torch.float64)
+    left_with_others = torch.full_like(left, torch.nan)
     for count in (1, 2):
         own = number.clamp(max=2) == count
         history = own.nonzero()[:, 0]
         if not len(history):
             continue
-        left[own] = _leaves(leave_out, histories, history, named[own][:, :count], best[own]).float()
+        left[own] = _leaves(leave_out, histories, history, named[own][:, :count], best[own]).double()
         users = own.any(1).nonzero().squeeze(1)
         of = users.repeat_interleave(DRAWS)
-        top = leave_out.top_items(histories, of, drawn[users].flatten(0, 1)[:, :count], TOP).view(-1, DRAWS, TOP)
-        stays = (top.unsqueeze(1) == best[users].view(-1, TOP, 1, 1)).any(-1)  # [U, TOP, DRAWS]
-        left_at_random[users] = torch.where(own[users], (~stays).double().mean(-1), left_at_random[users])
+        taken = drawn[users, :, :count]  # [U, DRAWS, count]
+        top = leave_out.top_items(histories, of, taken.flatten(0, 1), TOP).view(-1, DRAWS, TOP)
+        leaves = (top.unsqueeze(1) != best[users].view(-1, TOP, 1, 1)).all(-1)  # [U, TOP, DRAWS]
+        left_at_random[users] = torch.where(own[users], leaves.double().mean(-1), left_at_random[users])
+        first = named[users, :, :count].view(-1, TOP, 1, 1, count)
+        other = (taken.view(-1, 1, DRAWS, count, 1) != first).flatten(3).all(-1)  # [U, TOP, DRAWS]
+        share = (leaves & other).sum(-1).double() / other.sum(-1)
+        left_with_others[users] = torch.where(own[users], share, left_with_others[users])
     row, column = best.nonzero(as_tuple=True)
-    return Deletion(
-        row.numpy(),
-        number[row, column].numpy(),
-        left[row, column].double().numpy(),
-        left_at_random[row, column].numpy(),
-    )
+    columns = (number, left, left_at_random, left_with_others)
+    return Deletion(row.numpy(), *(values[row, column].numpy() for values in columns))
 
 
 def _first_two(effects: list[Effects]) -> tuple[Tensor, Tensor]:

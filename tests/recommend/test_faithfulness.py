@@ -56,11 +56,13 @@ def test_deletion_is_that_of_a_loop(additive, short_lists):
                 return item not in top(given, [id_ for id_ in known if id_ not in taken], known)
 
             at_random = [leaves(draw[:count]) for draw in draws] if count else [False]
-            rows.append((number, len(named), float(leaves(named[:2]) if count else False), np.mean(at_random)))
+            others = [left for draw, left in zip(draws, at_random) if count and not {*draw[:count]} & {*named[:count]}]
+            mean = np.mean(others) if others else np.nan
+            rows.append((number, len(named), float(leaves(named[:2]) if count else False), np.mean(at_random), mean))
     assert len(rows) == 3 * TOP + 2
-    history, num_named, named, random = map(np.array, zip(*rows))
-    order = lambda one: np.lexsort(one[::-1])  # noqa: E731
-    expected, got = np.array([history, num_named, named, random]), np.array(found)
+    history, num_named, named, random, others = map(np.array, zip(*rows))
+    order = lambda one: np.lexsort(one[3::-1])  # noqa: E731
+    expected, got = np.array([history, num_named, named, random, others]), np.array(found)
     np.testing.assert_allclose(got[:, order(got)], expected[:, order(expected)])
     assert {0, 1, 2} <= set(num_named.clip(max=2)) and named.any() and 0 < random.mean() < named.mean()
 
@@ -71,6 +73,7 @@ def test_shares_and_errors_follow_their_definitions():
         np.array([2, 3, 2, 0, 1, 2]),
         np.array([1.0, 1, 0, 0, 1, 1]),
         np.array([0.5, 0.25, 0.25, 0, 0.5, 0]),
+        np.array([0.25, np.nan, 0.5, np.nan, np.nan, 0]),
     )
     assert [share.mean for share in found.shares()] == pytest.approx([1 / 6, 1 / 6, 4 / 6])
     two = found.compare(2)
@@ -79,13 +82,15 @@ def test_shares_and_errors_follow_their_definitions():
     assert two.named.error == pytest.approx(standard_error(named, users))
     of_user = np.bincount(users, weights=(named - 3 * random))
     assert two.ratio.error == pytest.approx(math.sqrt(3 / 2 * (of_user**2).sum()) / random.sum())
+    assert two.others.mean == 0.25
+    assert two.others.error == pytest.approx(standard_error(np.array([0.25, 0.5, 0]), np.arange(3)))
     one = found.compare(1)
-    assert (one.number, one.named, one.random, one.ratio) == (1, (1.0, None), (0.5, None), (2.0, None))
-    assert Deletion(*(np.array([0]),) * 4).compare(2) is None
+    assert one == (1, (1.0, None), (0.5, None), (2.0, None), None)
+    assert Deletion(*(np.array([0]),) * 5).compare(2) is None
 
 
 def test_without_an_effect_of_the_draws_the_ratio_is_infinite():
-    found = Deletion(np.array([0, 1]), np.array([2, 2]), np.ones(2), np.zeros(2)).compare(2)
+    found = Deletion(np.array([0, 1]), np.array([2, 2]), np.ones(2), np.zeros(2), np.zeros(2)).compare(2)
     assert found.ratio == (math.inf, None)
 
 

@@ -85,9 +85,10 @@ def explanations(recommender: Recommender, held_out: HeldOut | None, why_not: st
 
 def _compared(found: Comparison | None) -> list[str]:
     if found is None:
-        return ["", "", ""]
+        return ["", "", "", ""]
     ratio = _with_error(found.ratio, ".1f") if math.isfinite(found.ratio.mean) else ""
-    return [_percent(found.named), _percent(found.random), ratio]
+    others = "" if found.others is None else _percent(found.others)
+    return [_percent(found.named), _percent(found.random), ratio, others]
 
 
 def _percent(share: Share) -> str:
