@@ -117,7 +117,8 @@ def deletion(leave_out: LeaveOut, histories: Histories, seed: int = 0) -> Deleti
     everyone = torch.arange(len(histories.lengths))
     best = leave_out.top_items(histories, everyone, torch.zeros(len(everyone), 1, dtype=torch.long), TOP)
     effects = leave_out.effects(histories, best)
-    number, named = _first_two(effects)  # [B, TOP], [B, TOP, 2]
+    number, named = _first_two(effects)  # [B, k], [B, k, 2]
+    num_best = best.shape[1]
     generator = np.random.default_rng(seed)
     drawn = torch.from_numpy(np.stack([_draw(one.items, generator) for one in effects]))  # [B, DRAWS, 2]
     left, left_at_random = torch.zeros(2, *best.shape, dtype=torch.float64)
@@ -131,11 +132,11 @@ def deletion(leave_out: LeaveOut, histories: Histories, seed: int = 0) -> Deleti
         users = own.any(1).nonzero().squeeze(1)
         of = users.repeat_interleave(DRAWS)
         taken = drawn[users, :, :count]  # [U, DRAWS, count]
-        top = leave_out.top_items(histories, of, taken.flatten(0, 1), TOP).view(-1, DRAWS, TOP)
-        leaves = (top.unsqueeze(1) != best[users].view(-1, TOP, 1, 1)).all(-1)  # [U, TOP, DRAWS]
+        top = leave_out.top_items(histories, of, taken.flatten(0, 1), TOP).view(-1, DRAWS, num_best)
+        leaves = (top.unsqueeze(1) != best[users].view(-1, num_best, 1, 1)).all(-1)  # [U, k, DRAWS]
         left_at_random[users] = torch.where(own[users], leaves.double().mean(-1), left_at_random[users])
-        first = named[users, :, :count].view(-1, TOP, 1, 1, count)
-        other = (taken.view(-1, 1, DRAWS, count, 1) != first).flatten(3).all(-1)  # [U, TOP, DRAWS]
+        first = named[users, :, :count].view(-1, num_best, 1, 1, count)
+        other = (taken.view(-1, 1, DRAWS, count, 1) != first).flatten(3).all(-1)  # [U, k, DRAWS]
         share = (leaves & other).sum(-1).double() / other.sum(-1)
         left_with_others[users] = torch.where(own[users], share, left_with_others[users])
     row, column = best.nonzero(as_tuple=True)

@@ -102,10 +102,13 @@ class LeaveOut:
         )
 
     def top_items(self, histories: Histories, of: Tensor, left_out: Tensor, k: int) -> Tensor:
-        """Ids ``[N, k]`` of the best items for the same histories, on the CPU; 0 at the end if there are fewer.
+        """Ids ``[N, k]`` of the best items for the same histories, on the CPU; 0 at the end if there are fewer to rank.
+
+        A catalog with fewer than k items gives as many columns.
 
         The items that are left out stay excluded, as all items of the whole history are.
         """
+        k = min(k, len(self._search.item_features) - 1)
         return torch.cat(
             [
                 self._search.rank(rows, k, excluded).items.cpu()
