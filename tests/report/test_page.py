@@ -292,3 +292,9 @@ def test_a_package_that_is_missing_is_named_with_its_extra(sigma, tmp_path, modu
     with pytest.raises(MissingExtraError, match=r"pip install 'recbole-sigma\[report\]'"):
         write_report(sigma["checkpoint"], tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_histories_that_are_too_short_are_said_to_be(sasrec, monkeypatch, tmp_path):
+    monkeypatch.setattr("recbole_sigma.report.sections.explanations.long_enough", lambda *_: np.zeros(0, dtype=int))
+    text = write_report(sasrec["checkpoint"], tmp_path / "report.html").path.read_text("utf-8")
+    assert "No history of the test has 5 different items and leaves others to recommend." in text

@@ -18,6 +18,7 @@ from recbole_sigma.report.section import Section
 USERS = 200
 """Most users that are looked at: their histories are scored again without each item, which takes about a minute."""
 SEED = 0
+TOO_SHORT = f"No history of the test has {SHORTEST} different items and leaves others to recommend."
 
 
 class Measured(NamedTuple):
@@ -35,11 +36,14 @@ class Measured(NamedTuple):
 
 
 def measure(recommender: Recommender, held_out: HeldOut, users: int = USERS, seed: int = SEED) -> Measured | None:
-    """Deletion and agreement of at most ``users`` users of the test; None if all histories are too short.
+    """Deletion and agreement of at most ``users`` users of the test.
 
     Args:
         users: drawn from those with at least ``SHORTEST`` different items among those that the model reads.
         seed: of the draw of users, and of the items that are taken out at random.
+
+    Returns:
+        What was found; None if all histories are too short, or leave nothing to recommend.
     """
     drawn = np.random.default_rng(seed).permutation(len(held_out.user))
     _, first = np.unique(held_out.user[drawn], return_index=True)
@@ -49,12 +53,12 @@ def measure(recommender: Recommender, held_out: HeldOut, users: int = USERS, see
     if not len(rows):
         return None
     chosen = histories(recommender, held_out, rows)
+    found = deletion(recommender.leave_out, chosen, seed)
+    if not len(found.history):
+        return None
     with_interests = role_of_interests(recommender.model) is not None
-    return Measured(
-        len(rows),
-        deletion(recommender.leave_out, chosen, seed),
-        agreement(recommender.model, recommender.leave_out, chosen) if with_interests else None,
-    )
+    agreed = agreement(recommender.model, recommender.leave_out, chosen) if with_interests else None
+    return Measured(len(rows), found, agreed)
 
 
 def explanations(recommender: Recommender, held_out: HeldOut | None, why_not: str) -> Section:
@@ -63,7 +67,7 @@ def explanations(recommender: Recommender, held_out: HeldOut | None, why_not: st
         return Section(name, heading, missing=why_not)
     measured = measure(recommender, held_out)
     if measured is None:
-        return Section(name, heading, missing=f"No history of the test has {SHORTEST} different items.")
+        return Section(name, heading, missing=TOO_SHORT)
     deletion = measured.deletion
     rows = [
         [label, _percent(share), *_compared(deletion.compare(number) if number else None)]
