@@ -8,8 +8,17 @@ from typing import NamedTuple
 import numpy as np
 
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.recommend.faithfulness import DRAWS, SHORTEST, TOP, Comparison, Deletion, Share, agreement, deletion
-from recbole_sigma.recommend.faithfulness import long_enough
+from recbole_sigma.recommend.faithfulness import (
+    DRAWS,
+    SHORTEST,
+    TOP,
+    Comparison,
+    Deletion,
+    Share,
+    agreement,
+    deletion,
+    long_enough,
+)
 from recbole_sigma.recommend.interests import role_of_interests
 from recbole_sigma.recommend.reasons import MOST
 from recbole_sigma.report.held_out import HeldOut, histories
