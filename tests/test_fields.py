@@ -378,15 +378,47 @@ def test_interests_of_a_model_that_reads_times_follow_their_definition(timed, da
         )
         scores = vectors @ timed.model.item_vectors[1:].detach().double().numpy().T
         found = timed.interests(history, NUM_ITEMS, times=times)
-        assert [interest.category for interest in found] == [0, 1]
-        for number, interest in enumerate(found):
+        assert {interest.category for interest in found} == set(weights.argmax(1))
+        unseen = [item for item, token in enumerate(timed.catalog.tokens[1:]) if token not in history]
+        for interest in found:
+            number = interest.category
             assert interest.intensity == pytest.approx(0.5) and interest.spread is None
             assert interest.items == [item for item, row in zip(history[-LENGTH:], weights) if row.argmax() == number]
-            assert interest.nearest == timed.catalog.tokens[1 + (-scores[number]).argsort()].tolist()
+            ranked = sorted(unseen, key=lambda item: -scores[number][item])
+            assert interest.nearest == timed.catalog.tokens[1:][ranked].tolist()
         explained = timed.explain(history, 4, times=times)
         assert explained.recommendation == timed.recommend([history], 4, times=[times])[0]
         best = timed.catalog.ids(explained.recommendation.items) - 1
         assert explained.closest_interest == scores[:, best].argmax(0).tolist()
+
+
+def test_without_an_item_the_others_keep_their_times_and_the_user_stays(train, data):
+    """The reasons, against scores from the parameters, one shortened history after the other."""
+    for model in (RecentInterests, UserMean):
+        rec = train(model).load()
+        state, users = rec.state["state_dict"], rec.state["metadata"]["tokens"]["user_id"].tolist()
+        vectors = model.item_vectors_defined(state, None)
+        for user in ("u0", "u7"):
+            history, times = data.items[user], data.times[user]
+            seen = rec.catalog.ids(history)
+
+            def log_probabilities(kept, user=user, history=history, times=times, seen=seen):
+                ids, own = seen[kept][-LENGTH:], [times[place] for place in kept][-LENGTH:]
+                scores = (vectors @ model.defined(state, ids, own, users.index(user), None).T).max(1)
+                ranked = np.delete(scores, [0, *seen])
+                return scores - np.log(np.exp(ranked - ranked.max()).sum()) - ranked.max()
+
+            everyone = list(range(len(history)))
+            recommended = rec.explain(history, 4, user=user, times=times).recommendation.items
+            items = rec.catalog.ids(recommended)
+            (effects,) = rec.leave_out.effects(
+                rec._histories([history], [user], [times]), torch.from_numpy(items).unsqueeze(0)
+            )
+            assert sorted(effects.items) == sorted(set(seen[-LENGTH:]))
+            for own, falls in zip(effects.items, effects.falls):
+                kept = [place for place in everyone if seen[place] != own]
+                expected = log_probabilities(everyone)[items] - log_probabilities(kept)[items]
+                assert falls == pytest.approx(expected, abs=1e-5)
 
 
 def test_explain_prints_interests_after_a_history_with_times(timed, data, capsys):
@@ -396,7 +428,7 @@ def test_explain_prints_interests_after_a_history_with_times(timed, data, capsys
     out = capsys.readouterr().out
     for interest in timed.interests(history, 2, times=times):
         assert f"interest {interest.category}   50.0%  ##########\n" in out
-        assert f"nearest items:  {'; '.join(interest.nearest)}" in out
+        assert f"recommended:    {'; '.join(interest.nearest)}" in out
 
 
 def test_the_report_reads_the_rows_with_their_times(train, data):

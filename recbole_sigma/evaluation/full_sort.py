@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from recbole_sigma import precision
 from recbole_sigma.errors import ConfigError
+from recbole_sigma.losses import interest_scores
 from recbole_sigma.evaluation.ranking import Ranked, RankedItems, top_items
 
 SCORES_AT_ONCE = 2**23
@@ -50,7 +52,7 @@ def rank_catalog(
         Scores and items of each row, ``[B, k]``, best first; score -inf and item 0 in the places at the end of a row
         with fewer items to recommend.
     """
-    if has_vectors(model) and not getattr(model, "ranks_whole_rows", False):
+    if _ranks_by_vectors(model):
         return top_items(_user_vectors(model, interaction), model.item_vectors, k, excluded).without_unranked()
     step = max(1, SCORES_AT_ONCE // num_items)
     parts = [slice(start, start + step) for start in range(0, len(interaction), step)]
@@ -61,6 +63,39 @@ def rank_catalog(
 def has_vectors(model) -> bool:
     """Whether the score of an item is the largest product of its vector with those of the user."""
     return hasattr(model, "user_vectors") and getattr(model, "no_vectors", None) is None
+
+
+def _ranks_by_vectors(model) -> bool:
+    """Whether products with all vectors of a user are no more work than the scores of the model."""
+    return has_vectors(model) and not getattr(model, "ranks_whole_rows", False)
+
+
+@torch.no_grad()
+def log_probabilities(
+    model, interaction, items: Tensor, num_items: int, excluded: tuple[Tensor, Tensor] | None, item_features
+) -> Tensor:
+    """Log-softmax of items of each row, over all items that can be ranked, in float64 from scores in float32.
+
+    Args:
+        items: ids ``[B, n]``.
+        num_items, excluded, item_features: as for ``rank_catalog``; an excluded item gets -inf.
+
+    Returns:
+        ``[B, n]``, in nats.
+    """
+    users = _user_vectors(model, interaction) if _ranks_by_vectors(model) else None
+    copies = 1 if users is None else users.shape[1]
+    step = max(1, SCORES_AT_ONCE // (num_items * copies))
+    parts = []
+    for rows in (slice(start, start + step) for start in range(0, len(interaction), step)):
+        if users is None:
+            scores = _scores(model, interaction[rows], item_features).view(-1, num_items)
+        else:
+            with precision.no_autocast(users):
+                scores = interest_scores(users[rows].float(), model.item_vectors.float())
+        scores = _exclude(scores, rows, excluded).double()
+        parts.append(scores.gather(1, items[rows]) - scores.logsumexp(1, keepdim=True))
+    return torch.cat(parts)
 
 
 def _user_vectors(model, interaction) -> Tensor:
@@ -77,12 +112,17 @@ def _user_vectors(model, interaction) -> Tensor:
 def _top_of_rows(model, interaction, rows: slice, num_items: int, k: int, excluded, item_features) -> Ranked:
     """Ranks by ``torch.topk``, as RecBole does, so that equal scores, which many models give, have the same order."""
     scores = _scores(model, interaction[rows], item_features).view(-1, num_items)
+    return Ranked(*_exclude(scores, rows, excluded).topk(k))
+
+
+def _exclude(scores: Tensor, rows: slice, excluded: tuple[Tensor, Tensor] | None) -> Tensor:
+    """The scores ``[b, V]`` of these rows, in place, with -inf for the padding and the excluded items."""
     scores[:, 0] = -math.inf
     if excluded is not None:
         row, item = excluded
         inside = (row >= rows.start) & (row < rows.stop)
         scores[row[inside] - rows.start, item[inside]] = -math.inf
-    return Ranked(*scores.topk(k))
+    return scores
 
 
 def _scores(model, interaction, item_features) -> Tensor:

@@ -13,16 +13,20 @@ from recbole_sigma.layers.packing import Packing, pack
 from recbole_sigma.model.base import NextItemRecommender
 from recbole_sigma.model.registry import MODELS
 
+CANDIDATES = 50
+"""Recommended items of a user that an interest ranks."""
+
 
 class Interest(NamedTuple):
-    """One of the K interests of a user.
+    """One of the K interests of a user, to which an item of the history belongs.
 
     Attributes:
         category: number of the interest, from 0; for SIGMA that of its implicit item category.
-        intensity: share of the interest in the weights of the history; those of a user sum to 1. For SIGMA it is
-            alpha, the interest's weight in the mixture.
+        intensity: share of the interest in the weights of the history; those of all K sum to 1. For SIGMA it is alpha,
+            the interest's weight in the mixture.
         items: tokens of the history whose largest weight is in this interest, oldest first.
-        nearest: tokens of the catalog that the interest alone would recommend, (9), best first.
+        nearest: tokens of the items that are recommended to the user, in the order in which the interest scores them,
+            (9), best first.
         spread: standard deviation of the interest's Gaussian (6), the root of the mean variance of its features; None
             for models whose interests have none.
     """
@@ -61,10 +65,21 @@ class HistoryInterests(NamedTuple):
     intensity: Tensor  # [K], summing to 1
     spread: Tensor | None  # [K]
 
+    @property
+    def supported(self) -> list[int]:
+        """The interests to which an item of the history belongs, most intense first."""
+        members = set(self.member.tolist())
+        return [number for number in self.intensity.argsort(descending=True).tolist() if number in members]
+
 
 def has_interests(model) -> bool:
     """Whether the model can explain users by interests."""
     return isinstance(model, NextItemRecommender) and model.num_interests > 0
+
+
+def role_of_interests(model) -> str | None:
+    """What the interests have to do with the scores, ``interests_role`` of the model; None without interests."""
+    return model.interests_role if has_interests(model) else None
 
 
 def learns_categories(model) -> bool:
@@ -109,6 +124,19 @@ def interests_of_row(model: NextItemRecommender, row: Interaction) -> HistoryInt
         weights.sum(0) / weights.sum(),
         None if spread is None else spread[0],
     )
+
+
+@torch.no_grad()
+def ranked_by_interests(model: NextItemRecommender, read: HistoryInterests, items: Tensor, count: int) -> Tensor:
+    """Ids ``[K, n]`` of the ``count`` items that each interest scores highest among items ``[C]``, on the CPU."""
+    scores = read.vectors @ model.item_vectors[items.to(read.vectors.device)].T  # [K, C]
+    return items[scores.argsort(dim=1, descending=True)[:, :count].cpu()]
+
+
+@torch.no_grad()
+def closest_interest(model: NextItemRecommender, read: HistoryInterests, items: Tensor) -> Tensor:
+    """The interest with the largest product with each item ``[n]``, on the CPU."""
+    return (read.vectors @ model.item_vectors[items.to(read.vectors.device)].T).argmax(0).cpu()
 
 
 @torch.no_grad()

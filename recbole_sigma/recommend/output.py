@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -107,27 +107,40 @@ def what_is_missing(asked: int, found: int) -> str | None:
     return None
 
 
+def because_of(catalog: Catalog, reasons: Sequence[str]) -> str:
+    """Why an item is recommended, in words: the titles of the reasons, or their tokens where there is none."""
+    if not reasons:
+        return "no single item decides"
+    return "because you had " + " and ".join(
+        catalog.titles[id_] or token for id_, token in zip(catalog.ids(reasons), reasons)
+    )
+
+
 def print_recommendation(
     recommender: Recommender,
     history: list[str],
     one: Recommendation,
     k: int,
-    closest_interest: list[int] | None = None,
+    closest_interest: Sequence[int] = (),
+    because: Sequence[Sequence[str]] = (),
 ) -> None:
     """Print a table to read, what was skipped, and why there are fewer than k items, if so.
 
     Args:
         history: item tokens that the recommendation is for.
         k: items that were asked for.
-        closest_interest: for each recommended item, the number of the interest that scores it highest.
+        closest_interest: for each recommended item, the number of the interest that scores it highest, if it is shown.
+        because: for each recommended item, the items of the history that it is due to, if they are shown.
     """
     catalog = recommender.catalog
     ids = catalog.ids(one.items)
     width = max((len(token) for token in one.items), default=0)
     for rank, (id_, token, score) in enumerate(zip(ids, one.items, one.scores), 1):
         value = f"{score:,.0f}" if one.by_popularity else f"{score:.4f}"
-        closest = "" if closest_interest is None else f"  closest interest {closest_interest[rank - 1]}"
+        closest = f"  closest interest {closest_interest[rank - 1]}" if closest_interest else ""
         print(f"{rank:3d}  {token.ljust(width)}  {value:>10}{closest}  {catalog.titles[id_]}".rstrip())
+        if because:
+            print(f"     {because_of(catalog, because[rank - 1])}")
     missing = what_is_missing(k, len(one.items))
     if missing is not None:
         print(missing, file=sys.stderr)

@@ -15,17 +15,21 @@ from recbole_sigma.data.sequences import gather_padded
 from recbole_sigma.data.tables import Columns
 from recbole_sigma.deprecation import warn_once
 from recbole_sigma.errors import RequestError
-from recbole_sigma.evaluation import Ranked, top_items
+from recbole_sigma.evaluation import Ranked
 from recbole_sigma.recommend.catalog import Catalog
 from recbole_sigma.recommend.histories import Histories, HistoryFile, from_tokens
 from recbole_sigma.recommend.interests import (
+    CANDIDATES,
     Category,
-    HistoryInterests,
     Interest,
+    closest_interest,
     interests_of_row,
+    ranked_by_interests,
     require_categories,
     require_interests,
+    role_of_interests,
 )
+from recbole_sigma.recommend.reasons import LeaveOut
 from recbole_sigma.recommend.saved_average import load_one_or_average
 from recbole_sigma.recommend.saved_model import SavedModel
 from recbole_sigma.recommend.search import ApproximateSearch, ExactSearch
@@ -78,19 +82,23 @@ class Recommendation(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """The interests of a user beside the recommendations.
+    """The recommendations, and what they are due to.
 
     Attributes:
-        interests: most intense first.
+        interests: as ``interests`` gives them; empty for models without interests. They have a part in the scores only
+            where the model's ``interests_role`` is "score" or "context".
         recommendation: as ``recommend`` gives it.
-        closest_interest: for each recommended item, the number of the interest that scores it highest, (9). The scores
-            of SIGMA's sequence do not depend on the interests: they describe an item, and are not why it is
-            recommended.
+        closest_interest: for each recommended item, the number of the interest that scores it, the one with the largest
+            product, (9); empty unless the interests score the items.
+        because: for each recommended item, the tokens of the history without which its score falls most, strongest
+            first, at most three. Empty if no single item decides: if no fall is more than twice the median change over
+            the items of the history. See docs/explanations.md.
     """
 
     interests: list[Interest]
     recommendation: Recommendation
     closest_interest: list[int]
+    because: list[list[str]]
 
     @property
     def behind(self) -> list[int]:
@@ -125,6 +133,7 @@ class Recommender:
         path: of the checkpoint.
         members: the checkpoints of an average; none for a single model.
         columns: what users, items and times are called in the data that the model was trained on.
+        leave_out: scores histories without some of their items.
     """
 
     def __init__(self, saved: SavedModel, search: ExactSearch | ApproximateSearch | None = None):
@@ -137,6 +146,8 @@ class Recommender:
         self._search = search or self._exact
         self._user_id = self._dataset.field2token_id[self._dataset.uid_field]
         self._reads_times = getattr(self.model, "reads_times", False)
+        width, batch_size = self.settings["MAX_ITEM_LIST_LENGTH"], self.settings["eval_batch_size"]
+        self.leave_out = LeaveOut(self._exact, self._rows, width, batch_size)
 
     def __repr__(self) -> str:
         searched = "" if self._search is self._exact else f", {self._search}"
@@ -221,44 +232,46 @@ class Recommender:
 
         Args:
             history: item tokens, oldest first, of which the model reads the ``MAX_ITEM_LIST_LENGTH`` last known ones.
-            nearest: items of the catalog to list for each interest, or all if there are fewer.
+            nearest: recommended items to list for each interest, of the user's ``CANDIDATES`` best ones (or of as many
+                as are to be listed, if these are more).
             user: token of the user, for models that read users.
             times: time of each item, as for ``recommend``, for models that read times.
 
         Returns:
-            An ``Interest`` for each of the K interests.
+            An ``Interest`` for each of the K interests to which an item of the history belongs.
 
         Raises:
             RequestError: the model has no interests, the history no item that it knows, or it needs times.
         """
-        return self._interests(self._read(self._history(history, user, times)), nearest)
-
-    def _history(self, history, user, times) -> Histories:
-        return self._histories([history], None if user is None else [user], None if times is None else [times])
-
-    def _read(self, histories: Histories) -> HistoryInterests:
-        """The interests after the only history."""
         require_interests(self.model)
-        if not len(histories.items):
+        return self._interests(self._known(history, user, times), nearest)
+
+    def _known(self, history, user, times) -> Histories:
+        """A single history, with an item at least."""
+        everyone = self._histories([history], None if user is None else [user], None if times is None else [times])
+        if not len(everyone.items):
             raise RequestError(
                 "the history has no item that the model knows; expected at least one, such as "
                 f"{self.catalog.tokens[1]!r}"
             )
-        return interests_of_row(self.model, self._rows(histories).to(self.device))
+        return everyone
 
-    def _interests(self, read: HistoryInterests, nearest: int) -> list[Interest]:
+    def _interests(self, history: Histories, nearest: int) -> list[Interest]:
         nearest = self._most("nearest", nearest)
+        read = interests_of_row(self.model, self._rows(history).to(self.device))
         tokens, member = self.catalog.tokens[read.items.cpu().numpy()], read.member.cpu().numpy()
-        best = top_items(read.vectors.unsqueeze(1), self.model.item_vectors, nearest).items.cpu().numpy()
+        (batch,) = self.batches(history, min(max(CANDIDATES, nearest), len(self.catalog)))
+        best = torch.from_numpy(batch.items[0, : batch.num_items[0]])
+        listed = ranked_by_interests(self.model, read, best, nearest).numpy()
         return [
             Interest(
                 number,
                 float(read.intensity[number]),
                 tokens[member == number].tolist(),
-                self.catalog.tokens[best[number]].tolist(),
+                self.catalog.tokens[listed[number]].tolist(),
                 None if read.spread is None else float(read.spread[number]),
             )
-            for number in read.intensity.argsort(descending=True).tolist()
+            for number in read.supported
         ]
 
     def categories(self, typical: int = 10) -> list[Category]:
@@ -296,20 +309,29 @@ class Recommender:
         user: str | None = None,
         times: Sequence[float | str] | None = None,
     ) -> Explanation:
-        """The interests of a user, the recommendations, and which interest scores each of them highest.
+        """The recommendations, the items of the history that each is due to, and the interests of the user, if any.
 
-        For models with several vectors per user. Arguments and errors are those of ``recommend`` and ``interests``.
+        For every sequential model. Arguments and errors are those of ``recommend`` and ``interests``; the reasons are
+        exact for a recommender with an index too.
+
+        Raises:
+            RequestError: the history has no item that the model knows; or as for ``recommend`` and ``interests``.
         """
         self.check_k(k)
-        histories = self._history(history, user, times)
-        read = self._read(histories)
-        interests = self._interests(read, nearest)
-        (batch,) = self.batches(histories, k)
+        self._most("nearest", nearest)
+        known = self._known(history, user, times)
+        (batch,) = self.batches(known, k)
         ((_, recommendation),) = self._recommendations(batch)
-        recommended = torch.from_numpy(batch.items[0, : len(recommendation.items)]).to(self.device)
-        with torch.no_grad():
-            scores = read.vectors @ self.model.item_vectors[recommended].T  # [K, k]
-        return Explanation(interests, recommendation, scores.argmax(0).tolist())
+        recommended = torch.from_numpy(batch.items[:, : batch.num_items[0]])
+        (effects,) = self.leave_out.effects(known, recommended)
+        because = [self.catalog.tokens[items].tolist() for items in effects.named()]
+        role = role_of_interests(self.model)
+        interests = [] if role is None else self._interests(known, nearest)
+        closest = []
+        if role == "score":
+            read = interests_of_row(self.model, self._rows(known).to(self.device))
+            closest = closest_interest(self.model, read, recommended[0]).tolist()
+        return Explanation(interests, recommendation, closest, because)
 
     def index(self, kind: str = "faiss", probes: int = 64) -> Recommender:
         """The same recommender for large catalogs: it ranks candidates that an index finds; needs the extra ``ann``.

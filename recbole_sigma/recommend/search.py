@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recbole_sigma import precision
 from recbole_sigma.errors import RequestError
-from recbole_sigma.evaluation import Ranked, has_vectors, rank_catalog
+from recbole_sigma.evaluation import Ranked, has_vectors, log_probabilities, rank_catalog
 from recbole_sigma.extras import require
 from recbole_sigma.model.registry import MODELS
 
@@ -69,6 +69,15 @@ class ExactSearch:
         features = self.item_features
         with torch.autocast(self.device.type, enabled=False):
             return rank_catalog(self.model, rows.to(self.device), len(features), k, excluded, features)
+
+    @torch.no_grad()
+    def log_probabilities(self, rows: Interaction, items: Tensor, excluded: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Those of items ``[B, n]`` of evaluation rows, as ``evaluation.log_probabilities`` gives them; on the CPU."""
+        features = self.item_features
+        with torch.autocast(self.device.type, enabled=False):
+            return log_probabilities(
+                self.model, rows.to(self.device), items.to(self.device), len(features), excluded, features
+            ).cpu()
 
 
 class ApproximateSearch:

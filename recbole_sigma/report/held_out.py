@@ -10,10 +10,12 @@ import torch
 from recbole.utils import ModelType
 
 from recbole_sigma.data import create_dataset, identify
+from recbole_sigma.data.sequences import gather_ragged
 from recbole_sigma.data.loaders import FullSortLoader
 from recbole_sigma.data.target_rows import TARGET_INDEX
 from recbole_sigma.errors import DataError
 from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.histories import Histories
 from recbole_sigma.recommend.interests import has_interests, intensities
 from recbole_sigma.recommend.saved_model import Settings
 
@@ -55,6 +57,26 @@ class HeldOut(NamedTuple):
         metric, _, k = name.lower().partition("@")
         function = {"recall": self.recall, "hit": self.recall, "ndcg": self.ndcg}.get(metric)
         return None if function is None else function(int(k))
+
+
+def histories(recommender: Recommender, held_out: HeldOut, rows: np.ndarray) -> Histories:
+    """The whole histories of some rows, as a recommender reads them."""
+    dataset, model = held_out.loader.dataset, recommender.model
+    users = dataset.field2id_token[dataset.uid_field][held_out.user[rows]]
+    times = None
+    if TARGET_INDEX in dataset.inter_feat:
+        index = dataset.inter_feat[TARGET_INDEX][torch.from_numpy(rows)]
+        start, lengths = dataset.seen_before(index)
+        _, items = gather_ragged(dataset.interactions[dataset.iid_field], start, lengths)
+        if getattr(model, "reads_times", False):
+            _, times = gather_ragged(dataset.times, start, lengths)
+    else:
+        interaction, *_ = held_out.loader.collate_fn(rows)
+        read = interaction[model.ITEM_SEQ] > 0
+        items, lengths = interaction[model.ITEM_SEQ][read], read.sum(1)
+        if getattr(model, "reads_times", False):
+            times = interaction[model.TIME_SEQ][read]
+    return Histories(np.asarray(users, dtype=object), items, lengths, np.zeros(len(rows), dtype=np.int64), times)
 
 
 def open_test_rows(recommender: Recommender, data_path: str | os.PathLike | None = None) -> FullSortLoader:

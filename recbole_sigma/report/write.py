@@ -14,6 +14,7 @@ from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
 from recbole_sigma.report.page import page
 from recbole_sigma.report.sections.accuracy import accuracy
 from recbole_sigma.report.sections.examples import examples
+from recbole_sigma.report.sections.explanations import explanations
 from recbole_sigma.report.sections.intensities import intensities
 from recbole_sigma.report.sections.item_map import item_map
 from recbole_sigma.report.sections.overview import overview
@@ -46,7 +47,8 @@ def write_report(
     model_class: type | None = None,
     average: str | None = None,
 ) -> Written:
-    """Write one HTML file that needs no network: training, results, items, interests, accuracy and some users.
+    """Write one HTML file that needs no network: training, results, items, interests, accuracy,
+    explanations and some users.
 
     Args:
         checkpoint: as for ``recbole_sigma.load``. The report of an average leaves out what a single training has.
@@ -78,6 +80,7 @@ def write_report(
         item_map(recommender),
         intensities(recommender, held_out, why_not),
         accuracy(recommender, held_out, why_not),
+        explanations(recommender, held_out, why_not),
         examples(recommender, held_out, why_not),
         settings(recommender),
     ]

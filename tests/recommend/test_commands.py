@@ -178,8 +178,21 @@ def test_an_explanation_shows_interests_and_recommendations(words, rec, capsys):
         assert re.search(rf"interest {interest.category} +{interest.intensity:.1%}", out)
         for item in interest.items + interest.nearest:
             assert f"{item}  The {item[1:]}th" in out
-    for item, category in zip(explanation.recommendation.items, explanation.closest_interest):
-        assert re.search(rf"{item} +-?\d+\.\d{{4}}  closest interest {category}  The {item[1:]}th", out)
+    for item in explanation.recommendation.items:
+        assert re.search(rf"{item} +-?\d+\.\d{{4}}  The {item[1:]}th", out)
+    assert len(re.findall("^     (?:because you had The|no single item decides)", out, re.M)) == 3
+    assert out.index("1  ") < out.index("interests, which have no part in the scores:") < out.index("interest 0 ")
+
+
+def test_an_explanation_of_a_model_without_interests_has_reasons_only(train_toy, capsys):
+    assert main(["explain", f"--checkpoint={train_toy('SASRecAP')}", "--device=cpu", "--history=i1", "-k=2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1::2] == ["     because you had The 1th"] * 2 and len(lines) == 4
+
+
+def test_an_explanation_of_nothing_known_is_refused(words, capsys):
+    assert main(["explain", *words, "--history=new"]) == 2
+    assert "no item that the model knows; expected at least one" in capsys.readouterr().err
 
 
 def test_without_a_history_the_categories_are_shown(words, rec, capsys):

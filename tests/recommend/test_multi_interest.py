@@ -34,12 +34,15 @@ def test_an_explanation_follows_its_definition(rec):
     scores = users @ table[1:].T  # [K, V - 1]
 
     explanation = rec.explain(HISTORY, k=5, nearest=4)
-    assert [interest.category for interest in explanation.interests] == (-intensity).argsort().tolist()
+    supported = [number for number in (-intensity).argsort().tolist() if number in member]
+    assert [interest.category for interest in explanation.interests] == supported
+    unseen = [number for number in range(40) if rec.catalog.tokens[1 + number] not in HISTORY]
     for interest in explanation.interests:
         number = interest.category
         assert interest.intensity == pytest.approx(intensity[number], rel=1e-5)
         assert interest.items == [token for token, own in zip(known, member) if own == number]
-        assert interest.nearest == rec.catalog.tokens[1 + (-scores[number]).argsort()[:4]].tolist()
+        best = sorted(unseen, key=lambda item: -scores[number][item])[:4]  # all 37 are recommended
+        assert interest.nearest == rec.catalog.tokens[1:][best].tolist()
         assert interest.spread is None
     assert explanation.recommendation == rec.recommend([HISTORY], k=5)[0]
     recommended = rec.catalog.ids(explanation.recommendation.items)
@@ -66,9 +69,13 @@ def test_the_command_shows_the_interests_without_a_spread(rec, checkpoint, monke
         [str(one.category), f"{one.intensity:.1%}"] for one in explanation.interests
     ]
     assert all(set(head[3]) == {"#"} and len(head) == 4 for head in heads)
-    assert [line.split()[1] for line in lines[-3:]] == explanation.recommendation.items
-    for line, number in zip(lines[-3:], explanation.closest_interest):
+    assert "The interests of the user, which score the items:" in lines
+    assert [line.split()[1] for line in lines[-6::2]] == explanation.recommendation.items
+    for line, number in zip(lines[-6::2], explanation.closest_interest):
         assert f"closest interest {number}  The" in line
+    for line, reasons in zip(lines[-5::2], explanation.because):
+        named = "because you had " + " and ".join(f"The {token[1:]}th" for token in reasons)
+        assert line.strip() == (named if reasons else "no single item decides")
 
 
 def test_categories_that_it_does_not_learn_are_refused(rec, checkpoint, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from recbole_sigma.errors import CheckpointError, RequestError
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.model import SASRecAP
 from recbole_sigma.training import checkpoint
+from tests.model.helpers import build, last_position
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +207,7 @@ def test_a_setting_of_a_checkpoint_that_cannot_be_is_refused(trained, tmp_path, 
 
 
 def test_more_than_there_is_to_list_is_all_there_is(rec):
-    assert len(rec.interests(["i1"], nearest=1000)[0].nearest) == 40
+    assert len(rec.interests(["i1"], nearest=1000)[0].nearest) == 39  # all but i1
     assert len(rec.categories(typical=1000)[0].typical) == 40
     with pytest.raises(RequestError, match="nearest is 0; expected a number of items of at least 1"):
         rec.interests(["i1"], nearest=0)
@@ -217,7 +218,7 @@ def test_the_exact_search_finds_everything(rec):
     assert rec.recall(histories, 5) == rec.recall(histories, 40, keep_seen=True) == 1.0
 
 
-def test_interests_follow_their_definition(rec):
+def test_interests_follow_their_definition(rec, monkeypatch):
     history = ["i3", "i9", "i30", "i9"]
     ids = torch.from_numpy(rec.catalog.ids(history))
     encoder = rec.model.interest_encoder
@@ -225,22 +226,29 @@ def test_interests_follow_their_definition(rec):
         vectors = rec.model.item_embedding(ids)
         mean, log_var, intensity = (part[-1] for part in encoder(vectors, Packing(torch.tensor([4]))))
         probability = encoder.category_logits(vectors).softmax(-1)
-        scores = rec.model.interest_decoder(mean) @ rec.model.item_vectors[1:].T
+        scores = rec.model.interest_decoder(mean) @ rec.model.item_vectors.T
+    monkeypatch.setattr("recbole_sigma.recommend.recommender.CANDIDATES", 12)
     found = rec.interests(history, nearest=4)
-    assert [interest.category for interest in found] == intensity.argsort(descending=True).tolist()
-    assert sum(interest.intensity for interest in found) == pytest.approx(1)
+    supported = set(probability.argmax(1).tolist())
+    by_intensity = [number for number in intensity.argsort(descending=True).tolist() if number in supported]
+    assert [interest.category for interest in found] == by_intensity and len(supported) < len(intensity)
+    recommended = rec.catalog.ids(rec.recommend([history], k=12)[0].items)
     for interest in found:
         k = interest.category
         assert interest.intensity == pytest.approx(float(probability.mean(0)[k]), rel=1e-5)
         assert interest.items == [token for token, row in zip(history, probability) if row.argmax() == k]
         assert interest.spread == pytest.approx(float(log_var[k].exp().mean().sqrt()))
-        best = scores[k].argsort(descending=True)[:4] + 1
-        assert interest.nearest == rec.catalog.tokens[best.numpy()].tolist()
+        best = sorted(recommended, key=lambda item: -float(scores[k][item]))[:4]
+        assert interest.nearest == rec.catalog.tokens[best].tolist()
+    assert {len(interest.nearest) for interest in rec.interests(history, nearest=20)} == {20}
 
 
-def test_interests_read_the_last_items_only(rec):
+def test_interests_read_the_last_items_only_and_list_none_that_the_user_had(rec):
     long = [f"i{n}" for n in range(30)]
-    assert rec.interests(long) == rec.interests(long[-10:]) == rec.interests(["new", *long])
+    found, of_the_last = rec.interests(long), rec.interests(long[-10:])
+    assert found == rec.interests(["new", *long])
+    assert [one._replace(nearest=None) for one in found] == [one._replace(nearest=None) for one in of_the_last]
+    assert all(one.nearest and not {*one.nearest} & {*long} for one in found)
 
 
 def test_categories_follow_their_definition(rec):
@@ -258,20 +266,50 @@ def test_categories_follow_their_definition(rec):
         assert category.similarity == pytest.approx(cosine[best, k].tolist(), rel=1e-4)
 
 
-def test_an_explanation_names_the_interest_that_scores_an_item_highest(rec):
+def test_interests_that_have_no_part_in_the_scores_are_a_description(rec):
     history = ["i3", "i9", "i30"]
     explanation = rec.explain(history, k=5)
+    assert rec.model.interests_role == "description"
     assert explanation.recommendation == rec.recommend([history], k=5)[0]
     assert explanation.interests == rec.interests(history)
-    everything = {interest.category: interest.nearest for interest in rec.interests(history, nearest=40)}
-    for token, category in zip(explanation.recommendation.items, explanation.closest_interest):
-        assert category in everything
+    assert explanation.closest_interest == []
+    assert len(explanation.because) == 5 and {*sum(explanation.because, [])} <= {*history}
+
+
+def test_an_explanation_names_the_interest_that_scores_an_item(train_toy):
+    rec = recbole_sigma.load(train_toy("SIGMA", scorer="interests", initializer_range=0.5), "cpu")
+    history = ["i3", "i9", "i30"]
+    explanation = rec.explain(history, k=5)
+    assert rec.model.interests_role == "score"
     ids = torch.from_numpy(rec.catalog.ids(history))
     with torch.no_grad():
         mean = rec.model.interest_encoder(rec.model.item_embedding(ids), Packing(torch.tensor([3]))).mean[-1]
         users = rec.model.interest_decoder(mean)
     items = rec.model.item_vectors[rec.catalog.ids(explanation.recommendation.items)]
     assert explanation.closest_interest == [int((users @ item).argmax()) for item in items]
+    with pytest.warns(FutureWarning, match="Explanation.behind is now Explanation.closest_interest"):
+        warned = explanation.behind
+    assert warned == explanation.closest_interest
+
+
+@pytest.mark.parametrize(
+    "settings, role",
+    [
+        ({"decoder_context": "interests"}, "context"),
+        ({"decoder_context": "none"}, "description"),
+        ({"scorer": "interests", "decoder_context": "interests"}, "score"),
+    ],
+)
+def test_the_role_of_interests_is_whether_scores_change_with_them(settings, role):
+    """Other interests, drawn anew, give other scores unless they only describe."""
+    model = build("SIGMA", **settings).eval()
+    row = last_position([3, 7, 1, 12, 5])
+    assert model.interests_role == role
+    with torch.no_grad():
+        before = model.full_sort_predict(row)
+        for parameter in model.interest_encoder.parameters():
+            parameter.normal_()
+        assert torch.equal(before, model.full_sort_predict(row)) == (role == "description")
 
 
 @pytest.mark.parametrize("history", [[], ["new"]])
@@ -291,6 +329,9 @@ def test_models_without_interests_say_so(toy_path, tmp_path, monkeypatch, model,
     monkeypatch.chdir(tmp_path)
     settings = {"data_path": str(toy_path), "epochs": 1, "hidden_size": 8, "state": "error", **settings}
     rec = recbole_sigma.load(recbole_sigma.run_recbole_sigma(model, "toy", config_dict=settings)["checkpoint"])
-    for ask in (lambda: rec.interests(["i1"]), rec.categories, lambda: rec.explain(["i1"])):
+    for ask in (lambda: rec.interests(["i1"]), rec.categories):
         with pytest.raises(RequestError, match=message):
             ask()
+    explanation = rec.explain(["i1"], k=2)
+    assert (explanation.interests, explanation.closest_interest) == ([], [])
+    assert explanation.because == [["i1"], ["i1"]]

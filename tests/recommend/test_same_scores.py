@@ -1,7 +1,9 @@
 """A Recommender ranks as evaluation does, for every sequential model, from its checkpoint alone."""
 
 import os
+import statistics
 from glob import glob
+from itertools import combinations
 
 import pytest
 import torch
@@ -73,7 +75,9 @@ def check(model, data_path, monkeypatch, **settings):  # noqa: F811
     monkeypatch.setattr("recbole_sigma.data.dataset.create_dataset", None)  # no data set is read
     for file in {os.path.realpath(file) for file in glob("saved/*.pth")} - {os.path.realpath(result["checkpoint"])}:
         os.unlink(file)  # of earlier stages
-    found = load(result["checkpoint"]).recommend(histories, 10, users=users)
+    recommender = load(result["checkpoint"])
+    check_reasons(recommender, users[0], histories[0])
+    found = recommender.recommend(histories, 10, users=users)
     assert len(found) == len(users) > 90
     for own, history, target, row_scores, row_tokens in zip(found, histories, targets, scores, tokens):
         if target in history:
@@ -81,6 +85,31 @@ def check(model, data_path, monkeypatch, **settings):  # noqa: F811
         assert own.scores == row_scores.tolist()
         assert own.items == row_tokens.tolist()
         assert not set(own.items) & set(history)
+
+
+def check_reasons(recommender, user, history):
+    """They are those of scores after each shortened history alone, asked for one by one."""
+    explanation = recommender.explain(history, 3, user=user)
+    num_items = len(recommender.catalog)
+
+    def log_probabilities(shortened):
+        """Of the items that are not in the whole history, by token."""
+        (one,) = recommender.recommend([shortened], num_items, users=[user], keep_seen=True)
+        scores = {item: score for item, score in zip(one.items, one.scores) if item not in history}
+        normalizer = torch.tensor([*scores.values()], dtype=torch.float64).logsumexp(0).item()
+        return {item: score - normalizer for item, score in scores.items()}
+
+    whole = log_probabilities(history)
+    without = {own: log_probabilities([item for item in history if item != own]) for own in set(history[-10:])}
+    assert len(explanation.because) == len(explanation.recommendation.items) == 3
+    for item, reasons in zip(explanation.recommendation.items, explanation.because):
+        falls = {own: whole[item] - scores[item] for own, scores in without.items()}
+        bound = 2 * statistics.median(map(abs, falls.values()))
+        largest = sorted(falls, key=falls.get, reverse=True)[:3]
+        doubtful = [abs(fall - bound) < 1e-4 for fall in falls.values()]
+        close = [abs(falls[one] - falls[other]) < 1e-4 for one, other in combinations(falls, 2) if falls[one] > bound]
+        if not any(doubtful) and not any(close):  # else rounding may decide
+            assert reasons == [own for own in largest if falls[own] > max(bound, 1e-5)]
 
 
 @pytest.mark.parametrize("model", [*OWN, *FAST])

@@ -77,6 +77,17 @@ def test_colours_of_an_example_are_interests(opened, rec):
         assert recommended == [f"interest {closest[token]}" for token in ranked]
 
 
+def test_interests_that_score_stand_beside_the_recommendations(opened):
+    assert opened.page.locator(".apart").count() == 0
+    headings = opened.page.locator("article.example .columns h4").all_inner_texts()
+    assert headings.count("Interests, which score the items") == opened.page.locator("article.example").count()
+    text = opened.page.inner_text("#explanations")
+    assert (
+        "100.0% ± 0.0% of these recommended items are in the top 20" in text
+        and "The interests score the items." in text
+    )
+
+
 def test_no_model_is_named_where_any_model_is_shown():
     report = Path(write_report.__code__.co_filename).parent
     for path in [*report.rglob("*.py"), *report.rglob("*.html"), Path(explain.__file__)]:

@@ -4,12 +4,18 @@ import re
 import sys
 from html import unescape
 
+import numpy as np
 import pytest
+import torch
 
+from recbole_sigma import load
 from recbole_sigma.cli import main
 from recbole_sigma.errors import CheckpointError, MissingExtraError
 from recbole_sigma.model import SASRecAP
 from recbole_sigma.report import write_report
+from recbole_sigma.report.held_out import open_test_rows, rank_test_rows
+from recbole_sigma.report.sections.examples import choose
+from recbole_sigma.report.sections.explanations import measure
 from recbole_sigma.rules import at_least
 from recbole_sigma.training import checkpoint
 from tests.report.conftest import TITLES
@@ -68,7 +74,7 @@ def test_every_plot_is_drawn_and_has_data_and_axes(opened, sigma):
 def test_the_contents_lead_to_every_section(opened):
     links = opened.page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
     sections = opened.page.eval_on_selector_all("main > section", "parts => parts.map(part => '#' + part.id)")
-    assert links == sections and len(sections) == 8
+    assert links == sections and len(sections) == 9
 
 
 def test_titles_are_shown_as_they_are(opened):
@@ -145,6 +151,68 @@ def test_the_item_that_came_next_is_marked_where_it_was_recommended(opened):
         if place <= 10:
             own = "element => [...element.parentElement.children].indexOf(element) + 1"
             assert hits.first.evaluate(own) == place
+
+
+def explained(opened, recommender, held_out):
+    """For each example, what stands below its recommended items, and what should."""
+    for article, (row, _) in zip(opened.page.locator("article.example").all(), choose(held_out)):
+        dataset = held_out.loader.dataset
+        index = int(dataset.inter_feat["target:index"][row])
+        start, length = (int(part) for part in dataset.seen_before(torch.tensor([index])))
+        ids = dataset.interactions["item_id"][start : start + length].numpy()
+        found = recommender.explain(recommender.catalog.tokens[ids].tolist(), k=10)
+        titles = [
+            [recommender.catalog.titles[recommender.catalog.ids([token])[0]] for token in own] for own in found.because
+        ]
+        expected = [f"because you had {' and '.join(own)}" if own else "no single item decides" for own in titles]
+        yield article, article.locator(".why").all_inner_texts(), expected, found
+
+
+def test_below_each_recommended_item_is_what_it_is_due_to(opened, sigma):
+    recommender = load(sigma["checkpoint"], "cpu")
+    held_out = rank_test_rows(recommender, open_test_rows(recommender))
+    for article, shown, expected, found in explained(opened, recommender, held_out):
+        assert shown == expected and len(shown) == len(found.recommendation.items)
+        heading = article.locator(".apart").inner_text()
+        assert heading == "A description of the history by interests, which have no part in the scores"
+        numbers = [int(text.split()[1]) for text in article.locator(".interest p:first-child").all_inner_texts()]
+        assert numbers == [one.category for one in found.interests]
+        nearest = [text.split(" · ") for text in article.locator(".near").all_inner_texts()]
+        titles = [
+            [recommender.catalog.titles[recommender.catalog.ids([token])[0]] for token in one.nearest[:4]]
+            for one in found.interests
+        ]
+        assert nearest == titles
+        assert article.locator(".titles:not(.plain) .swatch").count() == 0
+
+
+def test_the_page_says_how_often_explanations_hold(opened, sigma):
+    recommender = load(sigma["checkpoint"], "cpu")
+    measured = measure(recommender, rank_test_rows(recommender, open_test_rows(recommender)))
+    section = opened.page.locator("#explanations")
+    rows = [row.split("\t") for row in section.locator("tbody tr").all_inner_texts()]
+    assert [row[0] for row in rows] == ["none", "one", "two or more"]
+    for number, (row, share) in enumerate(zip(rows, measured.deletion.shares())):
+        assert row[1].startswith(f"{share.mean:.1%} ±")
+        found = measured.deletion.compare(number) if number else None
+        assert [cell.split(" ")[0] for cell in row[2:]] == (
+            ["", "", "", ""]
+            if found is None
+            else [f"{found.named.mean:.1%}", f"{found.random.mean:.1%}", f"{found.ratio.mean:.1f}"]
+            + ([f"{found.others.mean:.1%}"] if found.others else [""])
+        )
+    text = section.inner_text()
+    assert f"{len(measured.deletion.history):,} items that are recommended to {measured.num_users} users" in text
+    assert f"{measured.agreement.mean:.1%} ±" in text and "The interests have no part in the scores" in text
+
+
+def test_at_most_as_many_users_are_measured_as_asked_for_and_the_same_ones_again(sigma):
+    recommender = load(sigma["checkpoint"], "cpu")
+    held_out = rank_test_rows(recommender, open_test_rows(recommender))
+    one, again = (measure(recommender, held_out, users=7) for _ in range(2))
+    assert one.num_users == 7 == len({*one.deletion.history.tolist()})
+    for mine, other in zip(one.deletion, again.deletion):
+        np.testing.assert_array_equal(mine, other)
 
 
 def test_a_model_without_interests_has_the_rest(browser, sasrec, tmp_path):
@@ -224,3 +292,9 @@ def test_a_package_that_is_missing_is_named_with_its_extra(sigma, tmp_path, modu
     with pytest.raises(MissingExtraError, match=r"pip install 'recbole-sigma\[report\]'"):
         write_report(sigma["checkpoint"], tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_histories_that_are_too_short_are_said_to_be(sasrec, monkeypatch, tmp_path):
+    monkeypatch.setattr("recbole_sigma.report.sections.explanations.long_enough", lambda *_: np.zeros(0, dtype=int))
+    text = write_report(sasrec["checkpoint"], tmp_path / "report.html").path.read_text("utf-8")
+    assert "No history of the test has 5 different items and leaves others to recommend." in text

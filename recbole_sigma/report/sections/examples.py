@@ -7,11 +7,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from recbole_sigma.evaluation import top_items
 from recbole_sigma.recommend import Recommender
-from recbole_sigma.recommend.interests import HistoryInterests, has_interests, interests_of_row
+from recbole_sigma.recommend.interests import (
+    CANDIDATES,
+    HistoryInterests,
+    has_interests,
+    interests_of_row,
+    ranked_by_interests,
+    role_of_interests,
+)
+from recbole_sigma.recommend.output import because_of
 from recbole_sigma.report.figures import hover_lines, layout
-from recbole_sigma.report.held_out import HeldOut
+from recbole_sigma.report.held_out import HeldOut, histories
 from recbole_sigma.report.items import category_of_items, title
 from recbole_sigma.report.palette import COLORS, NEUTRAL, color, symbol
 from recbole_sigma.report.section import Plot, Section
@@ -32,6 +39,7 @@ class Example(NamedTuple):
         why: what it is an example of.
         history: ``[T]``, ids, oldest first.
         ranked: ``[R]``, ids of the items that can be recommended, best first.
+        because: for each of the first ``RECOMMENDED``, the ids of the items of the history that it is due to.
         interests: those after the history, or None for models without interests.
         of_history: ``[T]``, category or interest of each item of the history; None without interests.
         of_item: ``[V]``, category or interest of any item; None without interests.
@@ -41,6 +49,7 @@ class Example(NamedTuple):
     why: str
     history: np.ndarray
     ranked: np.ndarray
+    because: list[list[int]]
     interests: HistoryInterests | None
     of_history: np.ndarray | None
     of_item: np.ndarray | None
@@ -60,6 +69,7 @@ def examples(recommender: Recommender, held_out: HeldOut | None, why_not: str) -
     ]
     data = {
         "noun": noun,
+        "role": role_of_interests(recommender.model),
         "num_items": len(recommender.catalog),
         "examples": [_words(recommender, held_out, one) for one in shown],
     }
@@ -94,6 +104,8 @@ def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str, categ
     history = history[history > 0]
     ranked = recommender.rank(interaction, loader.dataset.item_num, excluded).items[0].cpu().numpy()
     ranked = ranked[ranked > 0]
+    whole = histories(recommender, held_out, np.array([row]))
+    (effects,) = recommender.leave_out.effects(whole, torch.from_numpy(ranked[:RECOMMENDED]).unsqueeze(0))
     interests = of_history = of_item = None
     if has_interests(model):
         interests = interests_of_row(model, interaction.to(recommender.device))
@@ -102,7 +114,7 @@ def _read(recommender: Recommender, held_out: HeldOut, row: int, why: str, categ
             of_item = (model.item_vectors @ interests.vectors.T).argmax(1).cpu().numpy()
         else:
             of_history, of_item = category[history.numpy()], category
-    return Example(row, why, history.numpy(), ranked, interests, of_history, of_item)
+    return Example(row, why, history.numpy(), ranked, effects.named(), interests, of_history, of_item)
 
 
 def _timeline(recommender: Recommender, held_out: HeldOut, example: Example, noun: str | None) -> dict:
@@ -171,17 +183,19 @@ def _words(recommender: Recommender, held_out: HeldOut, example: Example) -> dic
         "place": next((int(index) + 1 for index in np.flatnonzero(example.ranked == target)), None),
         "next": item(target, numbers[target]),
         "latest": history[::-1][:LATEST],
-        "recommended": [item(id_, numbers[id_]) for id_ in example.ranked[:RECOMMENDED].tolist()],
-        "interests": [] if example.interests is None else _interests(recommender, example.interests),
+        "recommended": [
+            {**item(id_, numbers[id_]), "because": because_of(catalog, catalog.tokens[reasons].tolist())}
+            for id_, reasons in zip(example.ranked.tolist(), example.because)
+        ],
+        "interests": [] if example.interests is None else _interests(recommender, example),
     }
 
 
-@torch.no_grad()
-def _interests(recommender: Recommender, read: HistoryInterests) -> list[dict]:
-    """What the template says of the interests, the most intense one first."""
-    catalog = recommender.catalog
-    count = min(NEAREST, len(catalog))
-    nearest = top_items(read.vectors.unsqueeze(1), recommender.model.item_vectors, count).items.tolist()
+def _interests(recommender: Recommender, example: Example) -> list[dict]:
+    """What the template says of the interests that an item of the history supports, the most intense one first."""
+    read, catalog = example.interests, recommender.catalog
+    candidates = torch.from_numpy(example.ranked[:CANDIDATES])
+    nearest = ranked_by_interests(recommender.model, read, candidates, NEAREST).tolist()
     num_items = read.member.bincount(minlength=len(nearest)).tolist()
     intensity = read.intensity.tolist()
     return [
@@ -193,5 +207,5 @@ def _interests(recommender: Recommender, read: HistoryInterests) -> list[dict]:
             "spread": None if read.spread is None else f"{float(read.spread[number]):.2f}",
             "nearest": [title(catalog, id_) for id_ in nearest[number]],
         }
-        for number in read.intensity.argsort(descending=True).tolist()
+        for number in read.supported
     ]
