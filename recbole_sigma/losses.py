@@ -120,20 +120,20 @@ def orthogonality(categories: Tensor, form: str = "squared") -> Tensor:
 
 
 @without_autocast
-def mixture_scores(users: Tensor, items: Tensor, log_weights: Tensor) -> Tensor:
+def mixture_scores(users: Tensor, items: Tensor, weights: Tensor) -> Tensor:
     """Log-probability of each item under a mixture of softmaxes, ``log sum_k w_k softmax_v(u_k . v)``.
 
     Args:
         users: ``[N, K, E]``.
         items: ``[V, E]``, of which row 0 is the padding, with a probability of 0.
-        log_weights: log w, ``[N, K]``, whose exponentials sum to 1 over K.
+        weights: w, ``[N, K]``, which sum to 1 over K.
 
     Returns:
         ``[N, V]`` in nats, in float32 or wider.
     """
     logits = at_least_float32(users @ items.T)  # [N, K, V]
     logits[..., 0] = -math.inf
-    return torch.logsumexp(logits.log_softmax(-1) + log_weights.unsqueeze(-1), 1)
+    return torch.logsumexp(logits.log_softmax(-1) + weights.log().unsqueeze(-1), 1)
 
 
 def interest_scores(interests: Tensor, items: Tensor) -> Tensor:

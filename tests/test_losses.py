@@ -212,7 +212,7 @@ def test_interest_scores_are_the_best_over_the_interests():
 def test_mixture_scores_are_log_probabilities_of_a_mixture_of_softmaxes_without_the_padding():
     users, items, weights = torch.randn(N, K, D), torch.randn(V, D), torch.rand(N, K).softmax(-1)
     weights[0] = torch.tensor([1.0, *[0.0] * (K - 1)])
-    scores = losses.mixture_scores(users, items, weights.log())
+    scores = losses.mixture_scores(users, items, weights)
     probability = (users.double() @ items[1:].double().T).softmax(-1)
     expected = (weights.double().unsqueeze(-1) * probability).sum(1).log()
     torch.testing.assert_close(scores[:, 1:].double(), expected, rtol=1e-5, atol=1e-5)
@@ -222,7 +222,7 @@ def test_mixture_scores_are_log_probabilities_of_a_mixture_of_softmaxes_without_
 def test_mixture_scores_of_very_different_logits_are_finite_and_exact():
     users = torch.tensor([[[1e4, 0.0], [0.0, 1.0]]])
     items = torch.tensor([[5.0, 5.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]])
-    scores = losses.mixture_scores(users, items, torch.tensor([[0.25, 0.75]]).log())
+    scores = losses.mixture_scores(users, items, torch.tensor([[0.25, 0.75]]))
     of_second = torch.tensor([0.0, 1.0, 2.0]).double().softmax(0)
     expected = 0.25 * torch.tensor([1.0, 0.0, 0.0]) + 0.75 * of_second
     torch.testing.assert_close(scores[0, 1:].double(), expected.log())

@@ -201,14 +201,30 @@ class NextItemRecommender(SequentialRecommender, ABC):
         """User vectors ``[B, K, E]`` of evaluation rows; see ``encode_users``."""
         return self.encode_users(*pack(interaction[self.ITEM_SEQ]), **self.read_fields(interaction))
 
+    def mixture_weights(self, items: Tensor, packing: Packing, **fields: Tensor) -> Tensor | None:
+        """Weights ``[B, K]`` after the last item, for models whose score is a mixture of the K softmaxes of a user.
+
+        Such a model sets ``no_vectors``.
+        """
+        return None
+
     def predict(self, interaction) -> Tensor:
         """Scores ``[B]`` of the item of each row after its sequence."""
+        if self.no_vectors is not None:
+            return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
         items = self.item_vectors[interaction[self.ITEM_ID]]
         return (self.user_vectors(interaction) @ items.unsqueeze(-1)).squeeze(-1).amax(1)
 
     def full_sort_predict(self, interaction) -> Tensor:
-        """Scores ``[B, V]`` of every item after each sequence; column 0 is the padding."""
-        return losses.interest_scores(self.user_vectors(interaction), self.item_vectors)
+        """Scores ``[B, V]`` of every item after each sequence; column 0 is the padding.
+
+        The scores of a mixture are logarithms of probabilities, -inf for the padding.
+        """
+        users, items = self.user_vectors(interaction), self.item_vectors
+        if self.no_vectors is None:
+            return losses.interest_scores(users, items)
+        weights = self.mixture_weights(*pack(interaction[self.ITEM_SEQ]), **self.read_fields(interaction))
+        return losses.mixture_scores(users, items, weights)
 
     def spread(self, items: Tensor, packing: Packing, **fields: Tensor) -> Tensor | None:
         """Standard deviation ``[B, K]`` of each interest after the last item, for models whose interests have one."""

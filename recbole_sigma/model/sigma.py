@@ -15,7 +15,7 @@ from recbole_sigma.layers import gaussian, transformer
 from recbole_sigma.layers.components import Components
 from recbole_sigma.layers.gelu import GELU
 from recbole_sigma.layers.interests import InterestEncoder, Interests
-from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch, pack
+from recbole_sigma.layers.packing import Packing, SampledBatch, TrainingBatch
 from recbole_sigma.layers.sequence_model import History, SequenceModel, Targets
 from recbole_sigma.layers.sequence_vae import SequenceVAE
 from recbole_sigma.layers.target_vae import TargetVAE
@@ -203,23 +203,11 @@ class SIGMA(NextItemRecommender):
             return self.interest_decoder(mean[packing.last]) / self.interest_temperature
         return self.sequence.users(self._read(items, packing))[packing.last] / self.temperature
 
-    def mixture_weights(self, items: Tensor, packing: Packing) -> Tensor:
-        """Weights ``[B, K]`` of the softmaxes of the interests after the last item, where their mixture scores."""
+    def mixture_weights(self, items: Tensor, packing: Packing) -> Tensor | None:
+        if not self.mixes:
+            return None
         _, intensity = self.interest_encoder.mean_and_intensity(self.item_embedding(items), packing)
         return self.sequence.weights(intensity[packing.last])
-
-    def full_sort_predict(self, interaction) -> Tensor:
-        """Scores ``[B, V]`` of every item; those of a mixture are logarithms of probabilities, -inf for the padding."""
-        if not self.mixes:
-            return super().full_sort_predict(interaction)
-        log_weights = self.mixture_weights(*pack(interaction[self.ITEM_SEQ])).log()
-        return losses.mixture_scores(self.user_vectors(interaction), self.item_vectors, log_weights)
-
-    def predict(self, interaction) -> Tensor:
-        """Scores ``[B]`` of the item of each row."""
-        if not self.mixes:
-            return super().predict(interaction)
-        return self.full_sort_predict(interaction).gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
 
     def interests(self, items: Tensor, packing: Packing) -> Tensor:
         """Vectors of the interests ``[M, K, E]`` after every item, whose products with item vectors rank the items.

@@ -64,6 +64,7 @@ class HistoryInterests(NamedTuple):
     member: Tensor  # [T], interest in which each item has its largest weight
     intensity: Tensor  # [K], summing to 1
     spread: Tensor | None  # [K]
+    weights: Tensor | None = None  # [K], of a mixture of the softmaxes of the interests
 
     @property
     def supported(self) -> list[int]:
@@ -117,12 +118,14 @@ def interests_of_row(model: NextItemRecommender, row: Interaction) -> HistoryInt
     """The interests after the history of a single evaluation row."""
     items, packing, fields = _read(model, row)
     weights, spread = model.weights(items, packing, **fields), model.spread(items, packing, **fields)
+    mixture = model.mixture_weights(items, packing, **fields)
     return HistoryInterests(
         items,
         model.interests(items, packing, **fields)[-1],
         weights.argmax(-1),
         weights.sum(0) / weights.sum(),
         None if spread is None else spread[0],
+        None if mixture is None else mixture[0],
     )
 
 
@@ -135,8 +138,15 @@ def ranked_by_interests(model: NextItemRecommender, read: HistoryInterests, item
 
 @torch.no_grad()
 def closest_interest(model: NextItemRecommender, read: HistoryInterests, items: Tensor) -> Tensor:
-    """The interest with the largest product with each item ``[n]``, on the CPU."""
-    return (read.vectors @ model.item_vectors[items.to(read.vectors.device)].T).argmax(0).cpu()
+    """The interest that scores each item ``[n]`` highest, on the CPU.
+
+    It is the one with the largest product, or in a mixture the one that gives the largest part of the probability.
+    """
+    items = items.to(read.vectors.device)
+    if read.weights is None:
+        return (read.vectors @ model.item_vectors[items].T).argmax(0).cpu()
+    logits = read.vectors @ model.item_vectors[1:].T / model.temperature  # [K, V - 1]
+    return (logits.log_softmax(-1)[:, items - 1] + read.weights.log().unsqueeze(1)).argmax(0).cpu()
 
 
 @torch.no_grad()
