@@ -56,7 +56,9 @@ def report(dataset: str, arguments: argparse.Namespace) -> str:
         {
             "rows": ROWS,
             "dataset": dataset,
-            "data_path": None if dataset == "ml-100k" or not arguments.data_path else str(arguments.data_path.resolve()),
+            "data_path": None
+            if dataset == "ml-100k" or not arguments.data_path
+            else str(arguments.data_path.resolve()),
             "threads": arguments.threads,
             "batches": 2 if arguments.quick else arguments.batches,
         },
