@@ -124,7 +124,8 @@ def rank(checkpoint: str | list[str], arguments: argparse.Namespace) -> tuple[Ro
 
 def _rank_batch(recommender: Recommender, loader, batch, categories: Categories | None) -> tuple[np.ndarray, ...]:
     interaction, excluded, _, target = batch
-    best = recommender.rank(interaction, CANDIDATES, excluded).items.cpu()
+    most = min(CANDIDATES, len(recommender.catalog))
+    best = recommender.rank(interaction, most, excluded).items.cpu()
     hit = best == target.unsqueeze(1)
     place = torch.where(hit.any(1), 1 + hit.long().argmax(1), 0)
     row, item = (index.numpy() for index in excluded)
