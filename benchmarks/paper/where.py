@@ -6,8 +6,9 @@ name:
     python -m benchmarks.paper.where --data_path dataset --category_field categories \\
         --models SIGMA=a.pth,b.pth,c.pth SASRecAP=d.pth,e.pth,f.pth
 
-A model with several checkpoints has two rows: the mean of their results, and the result of their average (logits). All
-differences are from the last model, with p of a paired t-test over users.
+A model with several checkpoints has two rows: the mean of their results, and the result of their average (logits).
+Differences are from the last model, of means from its mean and of averages from its average, with p of a paired t-test over
+users.
 """
 
 from __future__ import annotations
@@ -53,6 +54,19 @@ class Lists(NamedTuple):
     items: np.ndarray  # [R, SHOWN], ids
 
 
+class Shown(NamedTuple):
+    """A row of the tables.
+
+    Attributes:
+        lists: of each seed, or of the average.
+        is_average: whether it is the average of several checkpoints.
+    """
+
+    name: str
+    lists: list[Lists]
+    is_average: bool
+
+
 class Categories(NamedTuple):
     """Categories of ``V`` items."""
 
@@ -62,7 +76,7 @@ class Categories(NamedTuple):
 
 def main(words: list[str]) -> int:
     arguments = parse(words)
-    rows, names, found = None, [], []
+    rows, shown = None, []
     for name, paths in arguments.models:
         lists = []
         for checkpoint in [*paths, *([paths] if len(paths) > 1 else [])]:
@@ -73,17 +87,14 @@ def main(words: list[str]) -> int:
                 raise RecBoleSigmaError(f"{checkpoint} was tested on other rows than {arguments.models[0][1][0]}")
             rows = own
             lists.append(ranked)
-        names.append(name)
-        found.append(lists[: len(paths)])
+        shown.append(Shown(name, lists[: len(paths)], False))
         if len(paths) > 1:
-            names.append(f"{name}, average of {len(paths)}")
-            found.append(lists[len(paths) :])
+            shown.append(Shown(f"{name}, average of {len(paths)}", lists[len(paths) :], True))
     print(f"Command: `{shlex.join(['python', '-m', 'benchmarks.paper.where', *words])}`\n")
-    print(overall(rows, names, found, categories, num_items))
-    print(f"\n{by_group('items in the history', rows.length, names, found)}")
+    print(overall(rows, shown, categories, num_items))
+    print(f"\n{by_group('items in the history', rows.length, shown)}")
     if rows.of_history is not None:
-        count = (rows.of_history > 0).sum(1)
-        print(f"\n{by_group('categories in the history', count, names, found)}")
+        print(f"\n{by_group('categories in the history', (rows.of_history > 0).sum(1), shown)}")
     return 0
 
 
@@ -146,23 +157,28 @@ def _categories(dataset) -> Categories:
     return Categories(bit_masks(item, category, dataset.item_num), shares)
 
 
-def overall(rows: Rows, names: list[str], found: list[list[Lists]], categories, num_items: int) -> str:
-    """A row for each model, and the differences from the last one in the metrics."""
+def overall(rows: Rows, shown: list[Shown], categories: Categories | None, num_items: int) -> str:
+    """A row for each model: its metrics, with their differences, and what its lists are like."""
     header = ["", *METRICS, f"coverage@{SHOWN}"]
     if categories is not None:
         header += [f"diversity@{SHOWN}", f"miscalibration@{SHOWN}"]
-    base = [of_users(found[-1], metric) for metric in METRICS]
     lines = []
-    for name, lists in zip(names, found):
-        own = [of_users(lists, metric) for metric in METRICS]
-        cells = [_with_difference(values, other) for values, other in zip(own, base)]
-        cells.append(f"{np.mean([len(np.unique(one.items[one.items > 0])) / num_items for one in lists]):.3f}")
+    for one in shown:
+        base = base_of(one, shown)
+        cells = [_with_difference(of_users(one.lists, metric), of_users(base.lists, metric)) for metric in METRICS]
+        items = [lists.items for lists in one.lists]
+        cells.append(f"{np.mean([len(np.unique(own[own > 0])) / num_items for own in items]):.3f}")
         if categories is not None:
-            of_lists = [diversity_of_rows(torch.from_numpy(one.items), categories.masks)[:, -1] for one in lists]
+            of_lists = [diversity_of_rows(torch.from_numpy(own), categories.masks)[:, -1] for own in items]
             cells.append(f"{np.mean([np.nanmean(part) for part in of_lists]):.3f}")
-            cells.append(f"{np.mean([miscalibration(rows.of_history, one.items, categories) for one in lists]):.3f}")
-        lines.append([name, *cells])
+            cells.append(f"{np.mean([miscalibration(rows.of_history, own, categories) for own in items]):.3f}")
+        lines.append([one.name, *cells])
     return markdown_table(header, lines)
+
+
+def base_of(one: Shown, shown: list[Shown]) -> Shown:
+    """The row of the last model that another row is compared with; its mean if it has no average."""
+    return next((other for other in reversed(shown) if other.is_average == one.is_average), shown[-1])
 
 
 def of_users(lists: list[Lists], metric: str) -> np.ndarray:
@@ -186,16 +202,15 @@ def miscalibration(of_history: np.ndarray, items: np.ndarray, categories: Catego
     return float(terms.sum(1).mean())
 
 
-def by_group(what: str, values: np.ndarray, names: list[str], found: list[list[Lists]]) -> str:
+def by_group(what: str, values: np.ndarray, shown: list[Shown]) -> str:
     """Recall@20 of each model in groups of rows."""
     groups = quantile_groups(values, GROUPS)
     metric = METRICS[0]
-    each = [of_users(lists, metric) for lists in found]
     header = [f"{metric} by {what}", *(f"{group.label} (n = {len(group.rows):,})" for group in groups)]
-    lines = [
-        [name, *(_with_difference(own[group.rows], each[-1][group.rows]) for group in groups)]
-        for name, own in zip(names, each)
-    ]
+    lines = []
+    for one in shown:
+        own, base = (of_users(each.lists, metric) for each in (one, base_of(one, shown)))
+        lines.append([one.name, *(_with_difference(own[group.rows], base[group.rows]) for group in groups)])
     return markdown_table(header, lines)
 
 
