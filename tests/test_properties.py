@@ -11,7 +11,14 @@ from recbole_sigma.model import MODELS, SIGMA
 from recbole_sigma.rules import rule_for
 from tests.model.helpers import NUM_ITEMS, RECBOLE, Catalog
 
-VARIANTS = [{}, {"prior": "standard"}, {"scorer": "interests"}, {"decoder_context": "interests"}]
+VARIANTS = [
+    {},
+    {"prior": "standard"},
+    {"scorer": "interests"},
+    {"decoder_context": "interests"},
+    {"posterior": "target"},
+    {"components": "own"},
+]
 """Settings with which a model reads others."""
 
 PRESETS = {path.name[: -len(".yaml")]: read_yaml(path) for path in (own_folder("properties") / "presets").iterdir()}

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import recbole_sigma
+from recbole_sigma import deprecation
 from recbole_sigma.errors import CheckpointError, RequestError
 from recbole_sigma.layers.packing import Packing
 from recbole_sigma.model import SASRecAP
@@ -276,7 +277,8 @@ def test_interests_that_have_no_part_in_the_scores_are_a_description(rec):
     assert len(explanation.because) == 5 and {*sum(explanation.because, [])} <= {*history}
 
 
-def test_an_explanation_names_the_interest_that_scores_an_item(train_toy):
+def test_an_explanation_names_the_interest_that_scores_an_item(train_toy, monkeypatch):
+    monkeypatch.setattr(deprecation, "_warned", set())
     rec = recbole_sigma.load(train_toy("SIGMA", scorer="interests", initializer_range=0.5), "cpu")
     history = ["i3", "i9", "i30"]
     explanation = rec.explain(history, k=5)
