@@ -117,6 +117,17 @@ def make_parser(module: str, description: str, section: str, quick: str) -> argp
     return parser
 
 
+def add_datasets(parser: argparse.ArgumentParser, default: tuple[str, ...]) -> None:
+    """Add the arguments of benchmarks on data sets: ``--datasets`` and ``--data_path``."""
+    parser.add_argument("--datasets", nargs="+", default=default, metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets other than ml-100k")
+
+
+def folder_of(dataset: str, arguments: argparse.Namespace) -> str | None:
+    """The folder that contains that of a data set; None for that of the plugin's settings."""
+    return None if dataset == "ml-100k" or not arguments.data_path else str(arguments.data_path.resolve())
+
+
 def section_file(text: str, section: str) -> Path:
     """Parse the path of a Markdown file in which ``section`` can be replaced."""
     path = Path(text)

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from benchmarks.arguments import positive
 from benchmarks.markdown import markdown_table
-from benchmarks.speed.reporting import ChildFailed, describe_run, make_parser, run_child, write_section
+from benchmarks.speed.reporting import (
+    ChildFailed,
+    add_datasets,
+    describe_run,
+    folder_of,
+    make_parser,
+    run_child,
+    write_section,
+)
 
 SECTION = "steps"
 DATASETS = ("ml-100k", "amazon-beauty")
@@ -43,8 +50,7 @@ def main(words: list[str]) -> int:
 
 def parse(words: list[str]) -> argparse.Namespace:
     parser = make_parser("benchmarks.speed.steps", __doc__, SECTION, "two batches")
-    parser.add_argument("--datasets", nargs="+", default=DATASETS, metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets other than ml-100k")
+    add_datasets(parser, DATASETS)
     parser.add_argument("--batches", type=positive, default=BATCHES, help="default: %(default)s")
     return parser.parse_args(words)
 
@@ -56,9 +62,7 @@ def report(dataset: str, arguments: argparse.Namespace) -> str:
         {
             "rows": ROWS,
             "dataset": dataset,
-            "data_path": None
-            if dataset == "ml-100k" or not arguments.data_path
-            else str(arguments.data_path.resolve()),
+            "data_path": folder_of(dataset, arguments),
             "threads": arguments.threads,
             "batches": 2 if arguments.quick else arguments.batches,
         },

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from benchmarks.markdown import markdown_table
 from benchmarks.speed.reporting import (
     ChildFailed,
+    add_datasets,
     describe_run,
+    folder_of,
     make_parser,
     run_child,
     write_section,
@@ -81,8 +82,7 @@ def main(words: list[str]) -> int:
 
 def parse(words: list[str]) -> argparse.Namespace:
     parser = make_parser("benchmarks.speed.training", __doc__, SECTION, "one round of a few steps")
-    parser.add_argument("--datasets", nargs="+", default=DATASETS, metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--data_path", type=Path, metavar="FOLDER", help="folder of the data sets other than ml-100k")
+    add_datasets(parser, DATASETS)
     return parser.parse_args(words)
 
 
@@ -101,7 +101,7 @@ def measured(row: Row, dataset: str, device: str, arguments: argparse.Namespace)
     settings = {
         "row": row._asdict(),
         "dataset": dataset,
-        "data_path": None if dataset == "ml-100k" or not arguments.data_path else str(arguments.data_path.resolve()),
+        "data_path": folder_of(dataset, arguments),
         "device": device,
         "threads": arguments.threads,
         "steps": 2 if arguments.quick else STOCK_BATCHES if row.stock else None,
