@@ -169,7 +169,7 @@ class SIGMA(NextItemRecommender):
         if self.sequence is not None:
             if self.detach_prior and prior is not None:
                 prior = Interests(*(part.detach() for part in prior))
-            catalogs = [self.scoring(own)[1:] for own in self.sequence.tables(table)]
+            catalogs = [catalog if own is table else self.scoring(own)[1:] for own in self.sequence.tables(table)]
             history = History(batch.items, vectors, batch.packing, interests)
             targets = Targets(batch, sample, prior, table, catalogs, self.item_loss)
             sums["sequence/ce"], sums["sequence/kl"] = self.sequence.losses(history, targets)  # (12)-(14)
