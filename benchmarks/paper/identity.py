@@ -21,6 +21,7 @@ BEFORE = {
     "min_history": 1,
     "learning_rate_schedule": "constant",
     "warmup_epochs": 0,
+    "drop_duplicates": False,
     "mie_share": 1.0,
     "posterior": "history",
     "free_nats": 0.0,

@@ -68,6 +68,7 @@ class Report:
                     self.parts.append(f"Cannot be planned: {error}")
         failed = sections.failed_runs(self.failures, [record for found in self.found.values() for record in found])
         self.parts += ["## Failed runs", failed] if failed else []
+        self.parts.append((HERE / "best_published.md").read_text(encoding="utf-8").rstrip())
         path = self.folder / "RESULTS.md"
         path.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
         return path

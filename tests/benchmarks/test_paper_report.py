@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import t as student
 
 from benchmarks.paper import records, report, select
-from benchmarks.paper.plan import make_run, plan, read_table, rows_of
+from benchmarks.paper.plan import HERE, make_run, plan, read_table, rows_of
 from tests.benchmarks.made_up import record, write_table
 
 OFFICE = "amazon-office-products"
@@ -249,6 +249,20 @@ def test_paths_of_the_machine_are_not_in_the_list_of_failures(tmp_path, small):
         error="OSError: no 'some/where' or '/folder/of/data/x.inter', of /folder/run-1/log at 3 / 4 (/a/b)",
     )
     assert "OSError: no 'some/where' or 'x.inter', of log at 3 / 4 (b)" in written(tmp_path, small)
+
+
+def test_the_best_published_numbers_stand_at_the_end_with_how_they_were_chosen(tmp_path, small):
+    last = written(tmp_path, small).split("\n## ")[-1]
+    assert last.startswith("The best published numbers\n")
+    assert cells(last, "Beauty | TV-Rec | 2025") == ["0.1403", "0.0705"]
+    assert "read off the test set" in last and "selected on validation" in last
+
+
+def test_the_report_of_the_repository_is_that_of_its_records(tmp_path):
+    for name in ("results", "selected.yaml"):
+        (tmp_path / name).symlink_to(HERE / name)
+    assert report.main(["--folder", str(tmp_path)]) == 0
+    assert (tmp_path / "RESULTS.md").read_text() == (HERE / "RESULTS.md").read_text()
 
 
 def test_a_table_that_cannot_be_planned_says_why_and_the_others_are_written(tmp_path, small):
