@@ -5,7 +5,7 @@ from itertools import groupby
 import pytest
 
 from benchmarks.paper.identity import is_record_of, resolve
-from benchmarks.paper.plan import HERE, plan, read_table, rows_of, table_names
+from benchmarks.paper.plan import HERE, fixed_settings, plan, read_table, rows_of, table_names
 from recbole_sigma.config.reading import read_user_file
 from recbole_sigma.errors import ConfigError
 from tests.benchmarks.made_up import record, table
@@ -71,7 +71,7 @@ def test_settings_of_a_row_are_above_the_selected_ones_and_those_above_the_data_
     datasets = {"ml-100k": {"seeds": [1], "settings": {"n_layers": 3, "n_heads": 1, "epochs": 4}}}
     selected = {"SIGMA": {"n_layers": 1, "n_heads": 4}, "BPR": {"embedding_size": 1}}
     (run,) = plan(table(tmp_path, rows=rows, datasets=datasets), "ml-100k", selected)
-    assert run.given == {"n_layers": 2, "n_heads": 4, "epochs": 4}
+    assert run.given == {**fixed_settings("SIGMA"), "n_layers": 2, "n_heads": 4, "epochs": 4}
     assert all(run.settings[key] == value for key, value in run.given.items())
 
 
