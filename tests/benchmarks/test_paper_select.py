@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.paper import records, select
-from benchmarks.paper.plan import make_run, plan, rows_of
+from benchmarks.paper.plan import fixed_settings, make_run, plan, rows_of
 from tests.benchmarks.made_up import record, table, write_table
 
 SPACE = {"embedding_size": [16, 32], "weight_decay": [1e-6, 0.001]}
@@ -52,7 +52,7 @@ def test_a_part_of_the_trials_selects_too_and_a_model_without_any_has_no_place(t
 def test_runs_of_other_tables_build_on_what_is_selected(tmp_path, search, capsys):
     drawn = finish(tmp_path, search, "BPR", [(0.1, 0.1), (0.2, 0.1)])
     bpr, sigma = plan(table(tmp_path), "ml-100k", selected(tmp_path, search, capsys)["ml-100k"], seeds=[1])
-    assert bpr.given == drawn[1] and not sigma.given
+    assert bpr.given == drawn[1] and sigma.given == fixed_settings("SIGMA")
 
 
 def test_records_of_other_defaults_do_not_count(tmp_path, search, capsys):
