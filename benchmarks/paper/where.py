@@ -6,7 +6,8 @@ name:
     python -m benchmarks.paper.where --data_path dataset --category_field categories \\
         --models SIGMA=a.pth,b.pth,c.pth SASRecAP=d.pth,e.pth,f.pth
 
-A model with several checkpoints has two rows: the mean of their results, and the result of their average (logits).
+A model with several checkpoints has two rows: the mean of their results, and the result of their average (logits). A list of
+members stands for a checkpoint; a model with such lists has the first row alone.
 Differences are from the last model, of means from its mean and of averages from its average, with p of a paired t-test over
 users.
 """
@@ -29,6 +30,7 @@ from benchmarks.paper.significance import metric_of_users
 from recbole_sigma.errors import RecBoleSigmaError
 from recbole_sigma.evaluation.diversity import bit_masks, diversity_of_rows
 from recbole_sigma.recommend import Recommender
+from recbole_sigma.recommend.members import is_list
 from recbole_sigma.report.held_out import open_test_rows
 from recbole_sigma.report.quantiles import quantile_groups
 
@@ -79,7 +81,8 @@ def main(words: list[str]) -> int:
     rows, shown = None, []
     for name, paths in arguments.models:
         lists = []
-        for checkpoint in [*paths, *([paths] if len(paths) > 1 else [])]:
+        has_average = len(paths) > 1 and not any(map(is_list, paths))
+        for checkpoint in [*paths, *([paths] if has_average else [])]:
             own, categories, ranked, num_items = rank(checkpoint, arguments)
             if rows is not None and not (
                 np.array_equal(rows.user, own.user) and np.array_equal(rows.target, own.target)
@@ -88,7 +91,7 @@ def main(words: list[str]) -> int:
             rows = own
             lists.append(ranked)
         shown.append(Shown(name, lists[: len(paths)], False))
-        if len(paths) > 1:
+        if has_average:
             shown.append(Shown(f"{name}, average of {len(paths)}", lists[len(paths) :], True))
     print(f"Command: `{shlex.join(['python', '-m', 'benchmarks.paper.where', *words])}`\n")
     print(overall(rows, shown, categories, num_items))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.paper import where
+from recbole_sigma.recommend.members import write_members
 
 
 def test_miscalibration_is_the_kl_of_the_lists_categories_from_those_of_the_history():
@@ -55,3 +56,17 @@ def test_models_without_a_name_or_a_file_are_refused(text, capsys):
     with pytest.raises(SystemExit):
         where.main(["--models", text])
     assert "expected NAME=FILE,FILE" in capsys.readouterr().err
+
+
+def test_a_list_of_members_stands_for_a_checkpoint(train_toy, titled_toy_path, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(titled_toy_path)
+    members = [train_toy("SASRecAP", seed=seed, topk=20, valid_metric="Recall@20") for seed in (1, 2)]
+    lists = [tmp_path / f"{name}.members.json" for name in ("one", "other")]
+    for path in lists:
+        write_members(path, members, "logits")
+    models = [f"Pairs={lists[0]},{lists[1]}", f"Two={members[0]},{members[1]}"]
+    assert where.main(["--data_path", str(titled_toy_path), "--models", *models]) == 0
+    overall = capsys.readouterr().out.split("\n\n")[1]
+    cells = {row.split("|")[1].strip(): row.split("|")[2].split()[0] for row in overall.splitlines()[2:]}
+    assert set(cells) == {"Pairs", "Two", "Two, average of 2"}
+    assert cells["Pairs"] == cells["Two, average of 2"]
